@@ -1,0 +1,1 @@
+"""The composition root: builds adapters, starts the named tasks, drains on SIGTERM."""

@@ -1,0 +1,1 @@
+"""Text to desired state, pure: whoever calls brings the bytes of files and the environment."""
