@@ -1,0 +1,26 @@
+# The application's image. Both builders of docker take it: nothing here needs BuildKit.
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS dependencies
+ARG UV_VERSION=0.13.9
+# `.build/` holds the building host's CA bundle where make up puts it; only this stage sees it.
+COPY pyproject.toml uv.lock .build* /build/
+WORKDIR /build
+RUN if [ -f ca.crt ]; then export SSL_CERT_FILE=/build/ca.crt PIP_CERT=/build/ca.crt; fi \
+ && python -m venv /opt/uv \
+ && /opt/uv/bin/pip install --quiet --disable-pip-version-check "uv==${UV_VERSION}" \
+ && UV_PROJECT_ENVIRONMENT=/opt/venv UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy \
+    /opt/uv/bin/uv sync --quiet --locked --only-group app --compile-bytecode --no-cache --python "$(command -v python)"
+
+FROM ${BASE}
+COPY --from=dependencies /opt/venv /opt/venv
+COPY app /srv/app
+RUN /opt/venv/bin/python -m compileall -q /srv/app
+ARG APP_VERSION=unknown
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 APP_VERSION=${APP_VERSION}
+WORKDIR /srv
+USER 65534:65534
+EXPOSE 8000
+HEALTHCHECK --interval=5s --timeout=2s --start-period=20s --retries=3 \
+  CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/livez', timeout=1)"]
+ENTRYPOINT ["gunicorn", "--config", "/srv/app/gunicorn_conf.py", "app:create_app()"]
