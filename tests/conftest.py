@@ -1,0 +1,35 @@
+"""Fixtures that every test has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.support.clock import FakeClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest_asyncio.fixture
+async def _no_task_left_behind() -> AsyncIterator[None]:
+    """Fails a test that leaves asyncio tasks running: what nobody awaits, nobody stops."""
+    before = asyncio.all_tasks()
+    yield
+    left = [task for task in asyncio.all_tasks() - before if task is not asyncio.current_task() and not task.done()]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    assert not left, f"tasks left running: {[task.get_coro() for task in left]}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Only coroutine tests have a loop to leave tasks in."""
+    for item in items:
+        if isinstance(item, pytest.Function) and asyncio.iscoroutinefunction(item.obj):
+            item.fixturenames.insert(0, "_no_task_left_behind")
