@@ -45,6 +45,8 @@ class Reason(StrEnum):
     UNUSED_VERSION = "unused version"
     UPDATE_RUNNING = "Swarm's updater is at work"
     DRIFT_REPORTED = "drift is only reported"
+    DRIFT_IGNORED = "drift is ignored"
+    REJECTED = "rolled back by Swarm"
     PAUSED = "paused"
     OWN_STACK = "the controller's own stack"
     WAITS = "waits for what it depends on"
@@ -74,6 +76,7 @@ class Action:
     changes: tuple[Change, ...] = ()
     restart: Restart = Restart.NONE
     after: tuple[str, ...] = ()  # real names of services that must be healthy before this one is created
+    needs: tuple[tuple[ObjectKind, str], ...] = ()  # objects, by kind and real name, that must exist before the write
     object_id: str = ""  # of what is updated or removed
     version: int = 0  # that the decision was made on
     body: Json = field(default_factory=dict, repr=False)

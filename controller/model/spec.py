@@ -17,6 +17,7 @@ Json: TypeAlias = Mapping[str, Any]
 
 STACK_LABEL = "com.docker.stack.namespace"
 IMAGE_LABEL = "com.docker.stack.image"
+BOOKKEEPING_PREFIX = "prodbreaker."  # our labels on services, configs and secrets: never drift, never declared
 
 
 def symbolic_id(name: str) -> str:

@@ -1,0 +1,85 @@
+"""Sync and health of a service, in Argo CD's words, from what one snapshot shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from controller.core.services import UPDATING
+from controller.model.observation import Snapshot
+from controller.model.plan import Action, Notice, Reason
+from controller.model.spec import DesiredService, Json
+from controller.model.status import Health, ServiceStatus, Sync
+
+_STUCK = {"paused": "its update is paused", "rollback_paused": "its rollback is paused"}
+_NO_DRIFT = frozenset({Reason.DRIFT_IGNORED, Reason.UNKNOWN_CONTENT})
+
+
+def service_status(
+    wanted: DesiredService, snapshot: Snapshot, action: Action | None, notice: Notice | None, *, paused: bool = False
+) -> ServiceStatus:
+    """What a person is told about one service; `action` and `notice` are its plan."""
+    live = snapshot.services.get(wanted.name)
+    differs = action is not None or (notice is not None and notice.reason not in _NO_DRIFT)
+    sync = Sync.OUT_OF_SYNC if differs else Sync.SYNCED
+    message = notice.message if notice else ""
+    if live is None:
+        return ServiceStatus(wanted.name, sync, Health.MISSING, 0, 0, message or "is not there")
+    running, desired = replica_counts(live, snapshot)
+    health, why = _health(live, running, desired, paused=paused)
+    return ServiceStatus(wanted.name, sync, health, running, desired, message or why)
+
+
+def replica_counts(live: Json, snapshot: Snapshot) -> tuple[int, int]:
+    """Tasks that run and tasks that are asked for; a finished task of a job counts as one that runs."""
+    counts: Mapping[str, int] = live.get("ServiceStatus") or {}
+    running = counts.get("RunningTasks", 0) + counts.get("CompletedTasks", 0)
+    desired = counts.get("DesiredTasks", 0)
+    mode = live["Spec"].get("Mode") or {}
+    if "Replicated" in mode:
+        desired = (mode["Replicated"] or {}).get("Replicas", 1)
+    elif "ReplicatedJob" in mode:
+        job = mode["ReplicatedJob"] or {}
+        desired = job.get("TotalCompletions", job.get("MaxConcurrent", 1))
+    if snapshot.tasks is not None and "Replicated" in mode:
+        running = len(current_tasks(live, snapshot.tasks.get(live["ID"], ()), snapshot.nodes))
+    return running, desired
+
+
+def current_tasks(live: Json, tasks: Sequence[Json], nodes: Sequence[Json]) -> list[Json]:
+    """Tasks that count as replicas: running, meant to run, of the current spec, on a node that is ready."""
+    ready = {node["ID"] for node in nodes if (node.get("Status") or {}).get("State") == "ready"}
+    template = live["Spec"].get("TaskTemplate") or {}
+    return [
+        task
+        for task in tasks
+        if (task.get("Status") or {}).get("State") == "running"
+        and task.get("DesiredState") == "running"
+        and (not nodes or task.get("NodeID") in ready)
+        and _is_current(task.get("Spec") or {}, template)
+    ]
+
+
+def _is_current(spec: Json, template: Json) -> bool:
+    """Both sides were written by the engine from the same spec, so what is equal is equal to the letter."""
+    return all(spec.get(key) == template.get(key) for key in ("ContainerSpec", "Resources", "LogDriver")) and spec.get(
+        "ForceUpdate", 0
+    ) == template.get("ForceUpdate", 0)
+
+
+def is_converged(status: ServiceStatus) -> bool:
+    return status.health in (Health.HEALTHY, Health.SUSPENDED)
+
+
+def _health(live: Json, running: int, desired: int, *, paused: bool) -> tuple[Health, str]:
+    state = (live.get("UpdateStatus") or {}).get("State", "")
+    if paused:
+        return Health.SUSPENDED, "paused"
+    if state in UPDATING:
+        return Health.PROGRESSING, f"{state.replace('_', ' ')}: {(live.get('UpdateStatus') or {}).get('Message', '')}"
+    if state in _STUCK:
+        return Health.DEGRADED, f"{_STUCK[state]}: {(live.get('UpdateStatus') or {}).get('Message', '')}"
+    if desired == 0 and "Replicated" in (live["Spec"].get("Mode") or {}):
+        return (Health.SUSPENDED, "asked for no replicas") if running == 0 else (Health.PROGRESSING, "stopping")
+    if running < desired:
+        return Health.PROGRESSING, f"{running} of {desired} replicas run"
+    return Health.HEALTHY, ""

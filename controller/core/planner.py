@@ -1,0 +1,130 @@
+"""The plan for one stack: what to write so that the Swarm becomes what is declared, and what is left alone and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.core import contents, networks, services
+from controller.core.images import Resolve
+from controller.core.state import paused_targets
+from controller.core.values import Context
+from controller.model.observation import Knowledge, Snapshot
+from controller.model.plan import Action, Notice, ObjectKind, Plan, Reason, Restart, Verb
+from controller.model.spec import STACK_LABEL, DesiredService, DesiredStack, Json
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    resolve: Resolve = Resolve.CHANGED
+    prune: bool = False  # beside what the stack's own policy says
+    own_services: frozenset[str] = frozenset()  # real names that this process must not touch: itself
+
+
+def make_plan(desired: DesiredStack, snapshot: Snapshot, knowledge: Knowledge, options: Options) -> Plan:
+    """The whole plan of a stack: shared objects first, then services in the order of depends_on, removals last."""
+    shared = plan_shared(desired, snapshot, knowledge, options)
+    actions: list[Action] = [action for action in shared.actions if action.verb is not Verb.REMOVE]
+    notices: list[Notice] = list(shared.notices)
+    planner = ServicePlanner(desired, snapshot, knowledge, options)
+    for service in in_dependency_order(desired):
+        action, notice = planner.plan(service)
+        actions += [action] if action else []
+        notices += [notice] if notice else []
+    actions += [action for action in shared.actions if action.verb is Verb.REMOVE]
+    return Plan(desired.name, tuple(actions), tuple(notices))
+
+
+def plan_shared(desired: DesiredStack, snapshot: Snapshot, knowledge: Knowledge, options: Options) -> Plan:
+    """Networks, configs and secrets to create, and everything of the stack that may be removed."""
+    versions = _versions(desired, snapshot, knowledge)
+    made, seen = networks.plan_networks(desired, snapshot)
+    notices = [*seen, *versions.notices]
+    actions = [*made, *versions.actions]
+    if desired.name in paused_targets(snapshot) or desired.policy.paused:
+        reasons = [Notice(action.kind, action.name, Reason.PAUSED, f"would {action.verb} it") for action in actions]
+        return Plan(desired.name, (), (*notices, *reasons))
+    removals, refusals = _removals(desired, snapshot, versions, options)
+    actions += [*contents.unused_versions(desired.name, versions, snapshot), *removals]
+    return Plan(desired.name, tuple(actions), (*notices, *refusals))
+
+
+def plan_one(desired: DesiredStack, service: DesiredService, snapshot: Snapshot, knowledge: Knowledge, options: Options) -> Plan:
+    """The plan of a single service; at most one action."""
+    action, notice = ServicePlanner(desired, snapshot, knowledge, options).plan(service)
+    return Plan(desired.name, (action,) if action else (), (notice,) if notice else ())
+
+
+class ServicePlanner:
+    """What all services of one stack share while their plans are made: names behind ids, versions, what is paused."""
+
+    def __init__(self, desired: DesiredStack, snapshot: Snapshot, knowledge: Knowledge, options: Options) -> None:
+        network_names = {network["Id"]: name for name, network in snapshot.networks.items()}
+        config_names = {config["ID"]: name for name, config in snapshot.configs.items()}
+        self._ground = services.Ground(
+            desired=desired,
+            snapshot=snapshot,
+            knowledge=knowledge,
+            resolve=options.resolve,
+            context=Context(network_names, config_names, snapshot.api_version),
+            versions=_versions(desired, snapshot, knowledge),
+            missing_networks=networks.missing_networks(desired, snapshot),
+            paused=paused_targets(snapshot),
+            own=options.own_services,
+        )
+
+    def plan(self, service: DesiredService) -> tuple[Action | None, Notice | None]:
+        return services.plan_service(service, self._ground)
+
+    def revision(self, service: DesiredService) -> str:
+        """The hash of what is declared for a service, contents included."""
+        return services.revision(service, self._ground.versions)
+
+
+def in_dependency_order(desired: DesiredStack) -> list[DesiredService]:
+    """Services after all that they depend on; otherwise by key. The loader has refused cycles."""
+    ordered: dict[str, DesiredService] = {}
+
+    def visit(key: str) -> None:
+        if key not in ordered:
+            for before in sorted(desired.services[key].depends_on):
+                visit(before)
+            ordered[key] = desired.services[key]
+
+    for key in sorted(desired.services):
+        visit(key)
+    return list(ordered.values())
+
+
+def _versions(desired: DesiredStack, snapshot: Snapshot, knowledge: Knowledge) -> contents.Versions:
+    declared = [(ObjectKind.CONFIG, config) for config in desired.configs.values()]
+    declared += [(ObjectKind.SECRET, secret) for secret in desired.secrets.values()]
+    return contents.choose_versions(desired.name, declared, snapshot, knowledge)
+
+
+def _removals(
+    desired: DesiredStack, snapshot: Snapshot, versions: contents.Versions, options: Options
+) -> tuple[list[Action], list[Notice]]:
+    """What carries the stack's label and is not declared. Refused altogether when nothing declared would be left."""
+    declared = {service.name for service in desired.services.values()}
+    live = {
+        name: item
+        for name, item in sorted(snapshot.services.items())
+        if (item["Spec"].get("Labels") or {}).get(STACK_LABEL) == desired.name
+    }
+    surplus = [item for name, item in live.items() if name not in declared and name not in options.own_services]
+    refusal = ""
+    if not (options.prune or desired.policy.prune):
+        refusal = "is not declared any more; prune is off, so it stays"
+    elif surplus and not declared & live.keys():
+        refusal = "is not declared any more, but to remove it would leave nothing of the stack; refused"
+    if refusal:
+        return [], [Notice(ObjectKind.SERVICE, item["Spec"]["Name"], Reason.NOT_DECLARED, refusal) for item in surplus]
+    actions = [_stop(item) for item in surplus]
+    if not actions:  # what those services used can go only after them
+        actions += networks.undeclared(desired, snapshot) + contents.undeclared(desired.name, versions, snapshot)
+    return actions, []
+
+
+def _stop(service: Json) -> Action:
+    name = service["Spec"]["Name"]
+    return Action(Verb.REMOVE, ObjectKind.SERVICE, name, Reason.NOT_DECLARED, restart=Restart.STOP, object_id=service["ID"])
