@@ -29,8 +29,8 @@ class EngineFacts:
 class SwarmEvent:
     """A hint that something happened; never proof of what is."""
 
-    kind: str  # `service`, `node`, `network`, `config`, `secret`, `container`
-    action: str  # `create`, `update`, `remove`, `die`, …
+    kind: str  # `service`, `node`, `network`, `config`, `secret`, `container`; `stream` for the stream itself
+    action: str  # `create`, `update`, `remove`, `die`, …; of a stream `opened` (always first) or `lost` (events were dropped)
     object_id: str
     attributes: Mapping[str, str]
     time_nano: int  # the engine's wall clock, for `since`

@@ -1,0 +1,173 @@
+"""The one way to the engine: negotiated once, bounded in time, counted, its failures translated, reads repeated over a hiccup."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import requests
+import tenacity
+
+from controller.adapters.swarm.client import EngineClient
+from controller.adapters.swarm.connection import Endpoint
+from controller.adapters.swarm.translate import (
+    TRANSPORT_ERRORS,
+    Operation,
+    is_wrong_version,
+    of_nonsense,
+    of_status,
+    of_transport,
+)
+from controller.adapters.swarm.workers import Workers
+from controller.errors import EngineUnavailableError, SwarmError
+
+T = TypeVar("T")
+
+RETRY_SECONDS = 2.0  # a hiccup; whatever lasts longer is for the queue's backoff
+_VERSION = Operation("version")
+
+# Called after every call with the operation, `ok` or the kind of failure, and the seconds it took.
+CallObserver = Callable[[str, str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    operation: Operation
+    method: str
+    path: str  # without the API's version
+    target: str = ""  # the object's name or id, for messages
+    params: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    hidden: Sequence[str] = field(default=(), repr=False)  # values that no message may repeat
+
+
+class Transport:
+    """Belongs to one event loop; its threads are docker's clients."""
+
+    def __init__(self, endpoint: Endpoint, *, on_call: CallObserver, workers: int, call_seconds: float) -> None:
+        self._endpoint = endpoint
+        self._on_call = on_call
+        self._call_seconds = call_seconds
+        self._workers = Workers(self.make_client, count=workers)
+        self._slots = asyncio.Semaphore(workers)
+        self._version: tuple[int, int] | None = None
+        self._negotiating = asyncio.Lock()
+
+    def close(self) -> None:
+        self._workers.close()
+
+    def make_client(self) -> EngineClient:
+        return EngineClient(self._endpoint, timeout_seconds=self._call_seconds)
+
+    async def api_version(self) -> tuple[int, int]:
+        """The version that all clients speak, asked for by the first call that needs it."""
+        async with self._negotiating:
+            if self._version is None:
+                self._version = await _repeated(self._negotiate)
+            return self._version
+
+    async def read(self, request: Request, decode: Callable[[bytes], T]) -> T:
+        """Send until answered, within a hiccup's time. `decode` raises ValueError, KeyError or TypeError for a wrong body."""
+        await self.api_version()
+        return await _repeated(lambda: self._send(request, decode))
+
+    async def write(self, request: Request, decode: Callable[[bytes], T]) -> T:
+        """Send once: only the loop may send it again, after it has looked."""
+        await self.api_version()
+        return await self._send(request, decode)
+
+    async def open_stream(self, request: Request, client: EngineClient) -> requests.Response:
+        """Open an endless GET on a client of the caller's own."""
+        path = await self._versioned(request.path)
+
+        def open_on(_: EngineClient) -> requests.Response:
+            response = client.open_stream(path, params=request.params)
+            if not response.ok:
+                raise of_status(request.operation, request.target, response.status_code, response.content)
+            return response
+
+        return await self._call(request.operation, request.target, open_on)
+
+    def broken(self, operation: Operation, error: BaseException) -> EngineUnavailableError:
+        """What a failure of the connection means outside of a call."""
+        return of_transport(operation, "", self._endpoint.host, error)
+
+    async def _negotiate(self) -> tuple[int, int]:
+        def ask(client: EngineClient) -> tuple[int, int]:
+            status, body = client.exchange("GET", "/version")
+            if status != 200:
+                raise of_status(_VERSION, "", status, body)
+            try:
+                major, minor = json.loads(body)["ApiVersion"].split(".")
+                return int(major), int(minor)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise of_nonsense(_VERSION, "", "no API version in it") from error
+
+        return await self._call(_VERSION, "", ask)
+
+    async def _versioned(self, path: str) -> str:
+        major, minor = await self.api_version()
+        return f"/v{major}.{minor}{path}"
+
+    async def _send(self, request: Request, decode: Callable[[bytes], T]) -> T:
+        operation, target = request.operation, request.target
+        path = await self._versioned(request.path)
+
+        def exchange(client: EngineClient) -> T:
+            status, body = client.exchange(
+                request.method, path, params=request.params, body=request.body, headers=request.headers
+            )
+            if not 200 <= status < 300:
+                raise of_status(operation, target, status, body, hidden=request.hidden)
+            try:
+                return decode(body)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise of_nonsense(operation, target, str(error) or type(error).__name__) from error
+
+        return await self._call(operation, target, exchange)
+
+    async def _call(self, operation: Operation, target: str, function: Callable[[EngineClient], T]) -> T:
+        """The one point through which every call to the engine goes."""
+        async with self._slots:
+            started, outcome = time.monotonic(), "abandoned"
+            try:
+                async with asyncio.timeout(self._call_seconds):
+                    answer = await self._workers.run(function)
+            except SwarmError as error:
+                outcome = _label(type(error))
+                if is_wrong_version(str(error)):
+                    self._version = None  # the engine was replaced; the next call asks again
+                raise
+            except TRANSPORT_ERRORS as error:  # asyncio's timeout is among them
+                outcome = _label(EngineUnavailableError)
+                raise of_transport(operation, target, self._endpoint.host, error) from error
+            else:
+                outcome = "ok"
+                return answer
+            finally:
+                self._on_call(str(operation), outcome, time.monotonic() - started)
+
+
+async def _repeated(read: Callable[[], Awaitable[T]]) -> T:
+    """Never for a write: it may have been applied."""
+    attempts = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(EngineUnavailableError),
+        stop=tenacity.stop_after_attempt(3) | tenacity.stop_after_delay(RETRY_SECONDS),
+        wait=tenacity.wait_random_exponential(multiplier=0.2, max=1.0),
+        reraise=True,
+    )
+    async for attempt in attempts:
+        with attempt:
+            return await read()
+    raise AssertionError("tenacity gave up without an error")
+
+
+def _label(kind: type[SwarmError]) -> str:
+    """`NotFoundError` becomes `not_found`."""
+    words = kind.__name__.removesuffix("Error")
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in words).lstrip("_")

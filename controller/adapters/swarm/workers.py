@@ -1,0 +1,69 @@
+"""A few threads, each with a client of its own, since docker's client is neither asynchronous nor thread-safe.
+
+Not concurrent.futures' executor: the interpreter joins its threads at exit, so one call that hangs would hold the whole process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Closable)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job(Generic[C]):
+    function: Callable[[C], Any]
+    future: Future[Any]
+
+
+class Workers(Generic[C]):
+    """Runs functions of a client on at most `count` threads, started when they are first needed."""
+
+    def __init__(self, make_client: Callable[[], C], *, count: int) -> None:
+        self._make_client = make_client
+        self._count = count
+        self._jobs: queue.SimpleQueue[_Job[C] | None] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._threads: list[threading.Thread] = []
+
+    async def run(self, function: Callable[[C], T]) -> T:
+        """Await the function's result. Cancelled before a thread took it up, it is never called."""
+        future: Future[T] = Future()
+        self._jobs.put(_Job(function, future))
+        if not self._idle.acquire(blocking=False) and len(self._threads) < self._count:
+            thread = threading.Thread(target=self._work, name=f"swarm-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Let each thread end after the job it is at; nobody waits for one that hangs."""
+        for _ in self._threads:
+            self._jobs.put(None)
+
+    def _work(self) -> None:
+        client: C | None = None
+        while job := self._jobs.get():
+            if job.future.set_running_or_notify_cancel():
+                try:
+                    client = client or self._make_client()
+                    result = job.function(client)
+                except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits the job
+                    job.future.set_exception(error)
+                else:
+                    job.future.set_result(result)
+            self._idle.release()
+        if client:
+            client.close()
