@@ -1,0 +1,206 @@
+"""A declared stack on a real Swarm under a real controller, and what can be seen of it from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support import processes
+from tests.support.controller import Controller
+from tests.support.engine import PrivateEngine
+from tests.support.proxy import Call, Proxy
+
+STACK = "shop"
+CONVERGE_SECONDS = 40.0
+HOLD_SECONDS = 1.5  # how long nothing more may happen after everything looks well
+OWN_LABELS = "prodbreaker."
+
+MANIFEST = """\
+version: "3.8"
+services:
+  web:
+    image: {registry}/shop/web:1
+    environment: {{LOG_LEVEL: info, GREETING: hello}}
+    networks: [front]
+    configs: [site]
+    deploy: &fast
+      replicas: 2
+      labels: {{tier: outer}}
+      update_config: {{parallelism: 0, monitor: 100ms}}
+      restart_policy: {{delay: 100ms}}
+  api:
+    image: {registry}/shop/api:1
+    networks: [front, back]
+    secrets: [token]
+    deploy: {{<<: *fast, replicas: 1}}
+networks: {{front: , back: }}
+configs: {{site: {{file: site.conf}}}}
+secrets: {{token: {{file: token.txt}}}}
+"""
+
+
+class Stage:
+    """The controller reaches the engine through `proxy`; tests act on `engine` directly, so only its writes are counted."""
+
+    def __init__(self, engine: PrivateEngine, folder: Path) -> None:
+        self.engine, self.folder = engine, folder
+        self.manifests = folder / "manifests"
+        self.manifests.mkdir()
+        self.proxy = Proxy(engine.socket, engine.folder / "stage.sock")
+        environment = {**engine.client_environment(), "DOCKER_HOST": self.proxy.host}
+        self.controller = Controller(environment, self.manifests, folder / "state")
+        self.manifest = MANIFEST.format(registry=engine.registry())
+        self._images = ("shop/web:1", "shop/web:2", "shop/api:1")
+
+    def open(self) -> None:
+        """Serve the images and write the first manifest; the controller is not started yet."""
+        self.proxy.start()
+        for image in self._images:
+            name, _, tag = image.partition(":")
+            self.engine.push_tiny_image(name, tag)
+        (self.manifests / "site.conf").write_text("greeting = hello\n")
+        (self.manifests / "token.txt").write_text("first token")
+        self.declare(self.manifest)
+
+    def close(self) -> None:
+        self.controller.kill()
+        self.proxy.stop()
+
+    def declare(self, text: str, stack: str = STACK) -> None:
+        """Put a manifest in place in one step, as an editor or git does."""
+        self.write_file(f"{stack}.yml", text)
+
+    def write_file(self, name: str, text: str) -> None:
+        draft = self.manifests / f".{name}.draft"
+        draft.write_text(text)
+        draft.rename(self.manifests / name)
+
+    def services(self) -> dict[str, dict[str, Any]]:
+        """The stack's live services by the key in the file."""
+        found = self.engine.api("GET", "/services?status=true")
+        return {entry["Spec"]["Name"].removeprefix(f"{STACK}_"): entry for entry in found}
+
+    def tasks(self, service: str, *, running: bool = True) -> frozenset[str]:
+        """Ids of a service's tasks: those that run and shall, or all that Swarm remembers."""
+        entry = self.services().get(service)
+        if entry is None:
+            return frozenset()
+        query = json.dumps({"service": [entry["ID"]]})
+        found = self.engine.api("GET", f"/tasks?filters={query}".replace(" ", "").replace('"', "%22"))
+        return frozenset(
+            task["ID"]
+            for task in found
+            if not running or (task["Status"]["State"] == "running" and task["DesiredState"] == "running")
+        )
+
+    def declared_state(self) -> dict[str, Any]:
+        """What was asked of Swarm, without what another object of the same name may differ in: ids and our own labels."""
+        networks = {entry["Id"]: entry["Name"] for entry in self.engine.api("GET", "/networks")}
+        return {
+            "services": {key: _portable(entry["Spec"], networks) for key, entry in self.services().items()},
+            "networks": sorted(name for name in networks.values() if name.startswith(f"{STACK}_")),
+            **{
+                kind: sorted(
+                    entry["Spec"]["Name"]
+                    for entry in self.engine.api("GET", f"/{kind}")
+                    if entry["Spec"]["Name"].startswith(f"{STACK}_")
+                )
+                for kind in ("configs", "secrets")
+            },
+        }
+
+    def is_running(self) -> bool:
+        """Every replica runs the current spec and Swarm's updater is at rest."""
+        for entry in self.services().values():
+            status = entry["ServiceStatus"]
+            if status["RunningTasks"] != status["DesiredTasks"]:
+                return False
+            if (entry.get("UpdateStatus") or {}).get("State") in {"updating", "rollback_started"}:
+                return False
+        return True
+
+    def wait(self, condition: Callable[[], bool], what: str, *, seconds: float = CONVERGE_SECONDS) -> None:
+        """Raises AssertionError that says what did not come true."""
+        assert processes.wait_until(condition, seconds=seconds, pause=0.05), (
+            f"not within {seconds} s: {what}; writes: {self.writes()}; controller: {self.controller.lines()[-8:]}"
+        )
+
+    def wait_for(self, state: dict[str, Any]) -> None:
+        """Until the declared state is this one again and all of it runs, and then still is after the hold."""
+        self.wait(lambda: self.declared_state() == state and self.is_running(), "the declared state")
+        time.sleep(HOLD_SECONDS)
+        assert self.declared_state() == state
+        assert self.is_running()
+
+    def wait_until_running(self, condition: Callable[[], bool], what: str) -> None:
+        """Until the condition holds and everything runs, and then still after the hold."""
+        self.wait(lambda: condition() and self.is_running(), what)
+        time.sleep(HOLD_SECONDS)
+        assert condition(), what
+        assert self.is_running(), what
+
+    def stays_quiet(self, *, seconds: float = HOLD_SECONDS) -> bool:
+        """Whether the controller writes nothing for so long."""
+        before = len(self.proxy.writes())
+        time.sleep(seconds)
+        return len(self.proxy.writes()) == before
+
+    def writes(self) -> list[str]:
+        """The controller's writes since the last `proxy.clear()`, in words: `update service shop_web`."""
+        return [_in_words(call) for call in self.proxy.writes()]
+
+    @contextmanager
+    def untouched(self, *services: str) -> Iterator[None]:
+        """Fails when a task of these services was replaced meanwhile."""
+        before = {service: self.tasks(service, running=False) for service in services}
+        yield
+        after = {service: self.tasks(service, running=False) for service in services}
+        assert after == before, "tasks were restarted that did not need it"
+
+
+def _in_words(call: Call) -> str:
+    kind, _, rest = call.path.lstrip("/").partition("/")
+    verb = "remove" if call.method == "DELETE" else "create" if rest == "create" else rest.partition("/")[2] or rest
+    try:
+        name = json.loads(call.body).get("Name", "")
+    except ValueError:
+        name = ""
+    failed = "" if call.status is not None and call.status < 300 else f" ({call.status})"
+    return f"{verb} {kind.rstrip('s')} {name}".rstrip() + failed
+
+
+def _portable(spec: dict[str, Any], networks: dict[str, str]) -> dict[str, Any]:
+    copy: dict[str, Any] = json.loads(json.dumps(spec))
+    copy["Labels"] = {key: text for key, text in (copy.get("Labels") or {}).items() if not key.startswith(OWN_LABELS)}
+    task = copy["TaskTemplate"]
+    for network in task.get("Networks") or ():
+        network["Target"] = networks.get(network["Target"], network["Target"])
+    container = task["ContainerSpec"]
+    for reference in [*(container.get("Configs") or ()), *(container.get("Secrets") or ())]:
+        reference.pop("ConfigID", None)
+        reference.pop("SecretID", None)
+    task.pop("ForceUpdate", None)
+    for empty in [key for key, value in task.items() if value in ({}, [], None)]:
+        task.pop(empty)
+    return copy
+
+
+def die_at(stage: Stage, number: int, *, applied: bool) -> None:
+    """SIGKILL the controller at its write of this number; `applied`: the engine still gets the write, nobody its answer."""
+    seen = [0]
+
+    def strike(call: Call) -> None:
+        if not call.is_write:
+            return
+        seen[0] += 1
+        if seen[0] == number:
+            os.kill(stage.controller.pid, 9)
+            if not applied:
+                raise ConnectionResetError("the controller died before this write left it")
+
+    stage.proxy.before = strike
