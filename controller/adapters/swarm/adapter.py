@@ -62,7 +62,7 @@ class DockerSwarm:
             params["filters"] = json.dumps({name: list(values) for name, values in filters.items()})
         if kind is ObjectKind.SERVICE and await self._transport.api_version() >= _STATUS_COUNTS_SINCE:
             params["status"] = "true"
-        request = Request(Operation(kind.value), "GET", f"/{kind}s", params=params)
+        request = Request(Operation(kind.value, CallVerb.LIST), "GET", f"/{kind}s", params=params)
         return await self._transport.read(request, partial(_objects, kind))
 
     async def create(self, kind: ObjectKind, body: Json, *, auth: str | None = None) -> str:

@@ -11,9 +11,11 @@ import urllib3
 from docker.errors import DockerException
 from docker.tls import TLSConfig
 from docker.types import CancellableStream
+from docker.utils import parse_host
 
 from controller import __version__
 from controller.adapters.swarm.connection import Endpoint, TlsFiles, read_config
+from controller.adapters.swarm.unixsocket import UnixAdapter
 from controller.errors import ConnectionConfigError
 
 # Never spoken: paths carry the version that was negotiated once for all clients.
@@ -40,6 +42,8 @@ class EngineClient(docker.APIClient):
         except (DockerException, ValueError) as error:
             raise ConnectionConfigError(f"docker's client cannot be set up from {endpoint.config_file}: {error}") from error
         self._seconds = timeout_seconds
+        if self.base_url.startswith("http+docker:"):
+            self.mount("http+docker://", UnixAdapter(str(parse_host(endpoint.host))))
         # The environment's netrc, proxies and CA bundles are for web sites; REQUESTS_CA_BUNDLE would replace the engine's own CA.
         self.trust_env = False
         self.headers["Accept-Encoding"] = "identity"  # the socket is local: packing would only cost time

@@ -32,14 +32,15 @@ TRANSPORT_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, htt
 
 
 class CallVerb(StrEnum):
-    READ = "list"
+    ASK = ""  # of the engine itself
+    LIST = "list"
     CREATE = "create"
     UPDATE = "update"
     REMOVE = "remove"
 
     @property
     def is_write(self) -> bool:
-        return self is not CallVerb.READ
+        return self not in (CallVerb.ASK, CallVerb.LIST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,10 @@ class Operation:
     """What is asked of the engine, without the object's name: a label of bounded variety."""
 
     noun: str  # an ObjectKind, or a single endpoint such as `version`
-    verb: CallVerb = CallVerb.READ
+    verb: CallVerb = CallVerb.ASK
 
     def __str__(self) -> str:
-        return f"{self.noun}_{self.verb}"
+        return f"{self.noun}_{self.verb}" if self.verb else self.noun
 
 
 _IN_USE = re.compile(r"\bin use\b|has active endpoints")
@@ -146,7 +147,7 @@ def _message(body: bytes) -> tuple[str, bool]:
 
 
 def _subject(operation: Operation, target: str) -> str:
-    return f"{operation.noun} {target} {operation.verb}".replace("  ", " ")
+    return " ".join(word for word in (operation.noun, target, operation.verb.value) if word)
 
 
 def _doubt(operation: Operation) -> str:
@@ -163,11 +164,15 @@ def _root_reason(error: BaseException) -> str:
             return "timed out"
         if isinstance(current, ssl.SSLError):
             return f"TLS: {current.reason or current}"
+        if isinstance(current, http.client.HTTPException | urllib3.exceptions.ProtocolError) and not _inner(current):
+            return "the connection broke off"
         if isinstance(current, OSError) and current.strerror:
             return current.strerror
-        error = current
-        inner = next((arg for arg in current.args if isinstance(arg, BaseException)), None)
-        current = inner or getattr(current, "reason", None) or current.__cause__ or current.__context__
-        if not isinstance(current, BaseException):
-            current = error.__cause__ or error.__context__
+        error, current = current, _inner(current) or current.__cause__ or current.__context__
     return str(error) or type(error).__name__
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    """What the error carries; urllib3 and requests put causes among the arguments."""
+    carried = (*error.args, getattr(error, "reason", None))
+    return next((cause for cause in carried if isinstance(cause, BaseException)), None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from typing import Any, Generic, Protocol, TypeVar
 class Closable(Protocol):
     def close(self) -> None: ...
 
+
+CLOSING_SECONDS = 0.2
 
 C = TypeVar("C", bound=Closable)
 T = TypeVar("T")
@@ -49,9 +52,12 @@ class Workers(Generic[C]):
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Let each thread end after the job it is at; nobody waits for one that hangs."""
+        """Let each thread end after the job it is at; an idle one ends at once, one that hangs is left behind."""
         for _ in self._threads:
             self._jobs.put(None)
+        deadline = time.monotonic() + CLOSING_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _work(self) -> None:
         client: C | None = None
