@@ -1,0 +1,46 @@
+"""What the reader of `make up` sees: numbered steps, and one sentence for what cannot be done."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Refusal(Exception):
+    """What cannot be done here and why, in one sentence."""
+
+
+class Progress:
+    """Prints each step as it begins and how long it took; remembers whether anything was changed."""
+
+    def __init__(self, total: int, *, write: Callable[[str], object] = sys.stdout.write) -> None:
+        self._total, self._write, self._number = total, write, 0
+        self.changes: list[str] = []
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Announce a step, then say whether it changed something and in how many seconds."""
+        self._number += 1
+        before, started = len(self.changes), time.monotonic()
+        self._line(f"[{self._number}/{self._total}] {title}")
+        yield
+        verdict = "done" if len(self.changes) > before else "already there"
+        self._line(f"      {verdict} ({time.monotonic() - started:.1f} s)")
+
+    def skip(self) -> None:
+        """Count a step that was done before this process began."""
+        self._number += 1
+
+    def change(self, text: str) -> None:
+        """Tell of something that is about to be changed."""
+        self.changes.append(text)
+        self.note(text)
+
+    def note(self, text: str) -> None:
+        self._line(f"      {text}")
+
+    def _line(self, text: str) -> None:
+        self._write(text + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,53 @@
+"""Base images out of Debian's packages, for hosts that reach Debian but no container registry."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from scripts.console import Progress, Refusal
+from scripts.shell import LOG, STATE, environment, run
+from scripts.shell import build as build_image
+
+SUITE, MIRROR = "bookworm", os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
+SECURITY = os.environ.get("DEBIAN_SECURITY_MIRROR", "http://deb.debian.org/debian-security")
+PACKAGES = ("debootstrap", "debian-archive-keyring")
+RECIPES = Path(__file__).parent / "debian"
+_TREE = STATE / "debian"
+# What a container never reads; a quarter of the image.
+_NEEDLESS = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache/apt", "var/lib/apt/lists")
+
+
+def build_root(tag: str, progress: Progress) -> None:
+    """Make Debian's smallest system an image called `tag`."""
+    progress.note(f"a minimal Debian {SUITE} from {MIRROR} (about a minute)")
+    shutil.rmtree(_TREE, ignore_errors=True)
+    run("debootstrap", "--variant=minbase", SUITE, str(_TREE), MIRROR, timeout=900)
+    (_TREE / "etc/apt/sources.list").write_text(sources())
+    for name in _NEEDLESS:
+        shutil.rmtree(_TREE / name, ignore_errors=True)
+    (_TREE / "var/lib/apt/lists/partial").mkdir(parents=True)
+    (_TREE / "var/cache/apt/archives/partial").mkdir(parents=True)
+    _import(tag)
+    shutil.rmtree(_TREE)
+
+
+def build(recipe: str, tag: str, root: str) -> None:
+    """Build `scripts/debian/RECIPE.Dockerfile` on the image `root`."""
+    text = (RECIPES / f"{recipe}.Dockerfile").read_bytes()
+    build_image(tag, text, "--build-arg", f"BASE={root}")
+
+
+def sources() -> str:
+    return f"deb {MIRROR} {SUITE} main\ndeb {MIRROR} {SUITE}-updates main\ndeb {SECURITY} {SUITE}-security main\n"
+
+
+def _import(tag: str) -> None:
+    with LOG.open("ab") as log, subprocess.Popen(["tar", "-C", str(_TREE), "-c", "."], stdout=subprocess.PIPE, stderr=log) as tar:
+        done = subprocess.run(
+            ["docker", "import", "-", tag], stdin=tar.stdout, stdout=log, stderr=log, env=environment(), check=False
+        )
+    if done.returncode != 0 or tar.returncode != 0:
+        raise Refusal(f"The tree of Debian could not be made an image (the whole output: {LOG}).")

@@ -1,0 +1,138 @@
+"""The stacks: applied, waited for, removed."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from scripts import engine_api
+from scripts.console import Progress, Refusal
+from scripts.shell import PROJECT, SOCKET, attempt, run
+from scripts.state import Made
+
+APPLICATION, CONTROLLER = "shop", "prodbreaker"
+TOKEN = "prodbreaker_token"  # noqa: S105 - the secret's name, not its value
+TOKEN_FILE = PROJECT / ".state" / TOKEN
+PAGES = {APPLICATION: "http://127.0.0.1:8080/readyz", CONTROLLER: "http://127.0.0.1:8900/healthz"}
+PATIENCE = 240.0  # seconds for all replicas to be healthy: images are pulled, three healthchecks in a row are passed
+
+
+def variables(images: Mapping[str, str]) -> dict[str, str]:
+    """What the manifests interpolate on this host."""
+    return {**images, "DOCKER_GID": str(SOCKET.stat().st_gid)}
+
+
+def order(*, controller_runs: bool) -> list[str]:
+    """A controller that runs reads its variables from its own service: it needs the new ones before the application gets them,
+    or it would take the application back. Where none runs, nobody acts on the application while it is first applied."""
+    return [CONTROLLER, APPLICATION] if controller_runs else [APPLICATION, CONTROLLER]
+
+
+def ensure_token(made: Made, progress: Progress) -> None:
+    """End with the secret that holds the API's token; the token is kept in .state, readable by root alone."""
+    status, found = engine_api.get("/secrets")
+    if status == 200 and any(secret["Spec"]["Name"] == TOKEN for secret in found):
+        return
+    progress.change(f"making the API's token ({TOKEN_FILE})")
+    TOKEN_FILE.touch(mode=0o600)
+    TOKEN_FILE.write_text(secrets.token_urlsafe(32))
+    made.secrets.append(run("docker", "secret", "create", TOKEN, str(TOKEN_FILE), timeout=30))
+    made.save()
+
+
+def ensure(made: Made, names: Mapping[str, str], progress: Progress) -> None:
+    """End with both stacks as declared, every replica healthy. Raises Refusal when they do not get there in time."""
+    for stack in order(controller_runs=bool(engine_api.of_stack("services", CONTROLLER))):
+        if stack == CONTROLLER and not (PROJECT / "controller/cli/run.py").exists():
+            continue
+        if stack not in made.stacks:
+            if engine_api.of_stack("services", stack):
+                raise Refusal(f"A stack named {stack} is here already, not made by make up: remove or rename it first.")
+            made.stacks.append(stack)
+            made.save()
+        apply(stack, names, progress)
+        wait_until_healthy(stack, progress)
+
+
+def apply(stack: str, names: Mapping[str, str], progress: Progress) -> None:
+    """Make the Swarm match manifests/STACK.yml through ProdBreaker itself."""
+    scope = (str(PROJECT / ".venv/bin/prodbreaker"), "{}", "-c", f"manifests/{stack}.yml", "--stack", stack)
+    if not (PROJECT / "controller/cli/apply.py").exists():
+        deploy_with_docker(stack, names, progress)
+        return
+    plan = attempt(*(word.format("plan") for word in scope), "--detailed-exitcode", timeout=120, env=names)
+    if plan.returncode == 0:
+        return
+    progress.change(f"prodbreaker apply --stack {stack}")
+    run(*(word.format("apply") for word in scope), "--timeout", f"{PATIENCE:.0f}s", timeout=PATIENCE + 60, env=names)
+
+
+def deploy_with_docker(stack: str, names: Mapping[str, str], progress: Progress) -> None:
+    """Stands in for `apply` until the command exists."""
+    if not engine_api.of_stack("services", stack):
+        progress.change(f"docker stack deploy {stack}")
+        run("docker", "stack", "deploy", "-c", f"manifests/{stack}.yml", stack, timeout=300, env=names)
+
+
+def wait_until_healthy(stack: str, progress: Progress) -> None:
+    end = time.monotonic() + PATIENCE
+    waiting = unready(engine_api.of_stack("services", stack, status="true"))
+    while waiting or not _page_answers(PAGES[stack]):
+        if time.monotonic() > end:
+            raise Refusal(
+                f"Stack {stack} is not healthy after {PATIENCE:.0f} s: {', '.join(waiting) or PAGES[stack]}{_reasons(stack)}"
+            )
+        time.sleep(0.5)
+        waiting = unready(engine_api.of_stack("services", stack, status="true"))
+    progress.note(f"stack {stack} is healthy")
+
+
+def unready(services: list[dict[str, Any]]) -> list[str]:
+    """The services whose replicas do not all run, as `NAME 2/3`; a stack without services is not ready."""
+    found = []
+    for service in services:
+        status = service.get("ServiceStatus") or {}
+        running, wanted = status.get("RunningTasks", 0), status.get("DesiredTasks", 1)
+        if running != wanted:
+            found.append(f"{service['Spec']['Name']} {running}/{wanted}")
+    return found if services else ["no services"]
+
+
+def remove(made: Made, *, patience: float = 60.0) -> None:
+    """Remove the stacks that make up applied and wait until their tasks have gone; volumes stay. `patience` is in seconds."""
+    for stack in reversed(made.stacks):
+        if engine_api.of_stack("services", stack) or engine_api.of_stack("networks", stack):
+            run("docker", "stack", "rm", stack, timeout=120)
+    end = time.monotonic() + patience
+    while any(_leftovers(stack) for stack in made.stacks) and time.monotonic() < end:
+        time.sleep(0.3)
+    for secret in made.secrets:
+        if engine_api.get(f"/secrets/{secret}")[0] == 200:
+            run("docker", "secret", "rm", secret, timeout=30)
+    TOKEN_FILE.unlink(missing_ok=True)
+    made.stacks, made.secrets = [], []
+    made.save()
+
+
+def _leftovers(stack: str) -> bool:
+    return any(engine_api.of_stack(kind, stack) for kind in ("tasks", "networks")) or bool(
+        engine_api.of_stack("containers/json", stack, all="true")
+    )
+
+
+def _page_answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=3) as response:  # noqa: S310 - our own two addresses
+            return int(response.status) == 200
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _reasons(stack: str) -> str:
+    """What the engine says about tasks of the stack that failed, for the one sentence that the reader gets."""
+    errors = {task["Status"]["Err"] for task in engine_api.of_stack("tasks", stack) if task["Status"].get("Err")}
+    return "; the engine says: " + "; ".join(sorted(errors)) if errors else ""
