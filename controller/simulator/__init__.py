@@ -1,1 +1,4 @@
-"""A Swarm in memory that behaves like the real one where the loop depends on it, on a clock of its own."""
+"""A Swarm in memory that answers as the Engine API does, on virtual time.
+
+`engine.Simulator` is the core; `inprocess.InProcessSwarm` serves it to the loop, `http` on a unix socket to docker's own clients.
+"""
