@@ -1,1 +1,95 @@
-"""The only reader of the environment: PRODBREAKER_* variables and files below /run/secrets."""
+"""The only reader of the environment: PRODBREAKER_* variables, and files below /run/secrets for what is secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from controller.core.images import Resolve
+from controller.errors import SettingsError
+
+_TOKEN_LIMIT = 64 * 1024  # bytes; a larger file is not a token
+
+
+class Settings(BaseSettings):
+    """How the controller runs. Every field is read from PRODBREAKER_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="PRODBREAKER_", use_attribute_docstrings=True, frozen=True, extra="ignore")
+
+    manifests: Path = Path("manifests")
+    """Folder of stack files; each `NAME.yml` in it is stack NAME."""
+
+    journal: Path = Path("/var/lib/prodbreaker/journal.db")
+    """SQLite file of what was done and why, kept over restarts."""
+
+    listen: str = "127.0.0.1:8900"
+    """Address and port of the HTTP interface."""
+
+    token: SecretStr | None = None
+    """Bearer token of the HTTP interface; without one everything that changes something is off."""
+
+    token_file: Path | None = None
+    """File that holds the token, such as one below /run/secrets; it wins over `token`."""
+
+    own_stack: str = ""
+    """Stack that this controller itself belongs to; it is reported on and never written."""
+
+    resolve_image: Resolve = Resolve.CHANGED
+    """When the registry is asked for digests: always, changed or never."""
+
+    prune: bool = False
+    """Remove what carries a stack's label and is declared no more, in every stack (else as each file says)."""
+
+    with_registry_auth: bool = True
+    """Send the credentials of docker's configuration with every service, as docker's client does with the flag of that name."""
+
+    resync_seconds: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    """Everything is looked at this often, whatever the event stream says."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 8
+    """Services that may be worked on at once."""
+
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        level = value.upper()
+        if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+        return level
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if not colon or not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError("must be ADDRESS:PORT, such as 127.0.0.1:8900")
+        return value
+
+    def bearer_token(self) -> str | None:
+        """The token from its file or the environment, None if there is none. Raises SettingsError."""
+        if self.token_file is None:
+            return self.token.get_secret_value() if self.token else None
+        try:
+            with self.token_file.open("rb") as file:
+                raw = file.read(_TOKEN_LIMIT + 1)
+            text = raw.decode().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"PRODBREAKER_TOKEN_FILE: {self.token_file} cannot be read: {error}") from error
+        if not text or len(raw) > _TOKEN_LIMIT:
+            raise SettingsError(f"PRODBREAKER_TOKEN_FILE: {self.token_file} holds no token")
+        return text
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """Settings from the environment; given values win. Raises SettingsError that names each wrong variable."""
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        faults = [f"PRODBREAKER_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()]
+        raise SettingsError("; ".join(faults)) from None

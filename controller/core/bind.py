@@ -30,16 +30,17 @@ def renamed(body: Json, names: Mapping[tuple[ObjectKind, str], str]) -> dict[str
     return {**body, "TaskTemplate": {**body["TaskTemplate"], "ContainerSpec": {**container, **changed}}}
 
 
-def bound(body: Json, ids: Mapping[str, str]) -> dict[str, Any]:
-    """The body with symbolic ids replaced by real ones; raises KeyError with the symbolic id of what does not exist."""
+def bound(body: Json, ids: Mapping[tuple[ObjectKind, str], str]) -> dict[str, Any]:
+    """The body with symbolic ids replaced by real ones, found by kind and name; raises KeyError where one is unknown."""
     container = body["TaskTemplate"]["ContainerSpec"]
     changed: dict[str, Any] = {}
-    for _, key, _, id_key in _REFERENCES:
+    for kind, key, name_key, id_key in _REFERENCES:
         if container.get(key):
-            changed[key] = [{**item, id_key: _real(item[id_key], ids)} for item in container[key]]
+            changed[key] = [{**item, id_key: _real(item[id_key], kind, item[name_key], ids)} for item in container[key]]
     config = ((container.get("Privileges") or {}).get("CredentialSpec") or {}).get("Config")
     if config:
-        changed["Privileges"] = _with_credential(container["Privileges"], _real(config, ids))
+        real = _real(config, ObjectKind.CONFIG, config.removeprefix("id:"), ids)
+        changed["Privileges"] = _with_credential(container["Privileges"], real)
     if not changed:
         return dict(body)
     return {**body, "TaskTemplate": {**body["TaskTemplate"], "ContainerSpec": {**container, **changed}}}
@@ -49,8 +50,8 @@ def _renamed(item: Json, name: str | None, name_key: str, id_key: str) -> Json:
     return item if name is None else {**item, name_key: name, id_key: symbolic_id(name)}
 
 
-def _real(identity: str, ids: Mapping[str, str]) -> str:
-    return ids[identity] if identity.startswith("id:") else identity
+def _real(identity: str, kind: ObjectKind, name: str, ids: Mapping[tuple[ObjectKind, str], str]) -> str:
+    return ids[kind, name] if identity.startswith("id:") else identity
 
 
 def _with_credential(privileges: Json, config: str) -> dict[str, Any]:

@@ -6,11 +6,11 @@ unchanged file goes back to what ran before: to the reference that our label kee
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from controller.model.observation import Knowledge, ResolvedImage, Snapshot
+from controller.model.observation import Knowledge, ResolvedImage
 from controller.model.spec import BOOKKEEPING_PREFIX, IMAGE_LABEL, DesiredService, Json
 
 REFERENCE_LABEL = f"{BOOKKEEPING_PREFIX}image"  # the reference that we wrote, digest included
@@ -65,12 +65,6 @@ def _for_update(wanted: DesiredService, live: Json, image: str, knowledge: Knowl
     if without_digest(last) == image:
         return Choice(last)
     return Choice(image) if resolve is Resolve.NEVER else _asked(image, knowledge)
-
-
-def images_to_ask(wanted: Iterable[DesiredService], snapshot: Snapshot, knowledge: Knowledge, resolve: Resolve) -> frozenset[str]:
-    """Every image string that the registry must be asked for before a plan can be made."""
-    choices = (choose_image(service, snapshot.services.get(service.name), knowledge, resolve) for service in wanted)
-    return frozenset(choice.image for choice in choices if choice.must_ask)
 
 
 def without_digest(reference: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.core import contents, networks, services
-from controller.core.images import Resolve
+from controller.core.images import Resolve, choose_image
 from controller.core.state import paused_targets
 from controller.core.values import Context
 from controller.model.observation import Knowledge, Snapshot
@@ -17,7 +17,7 @@ from controller.model.spec import STACK_LABEL, DesiredService, DesiredStack, Jso
 class Options:
     resolve: Resolve = Resolve.CHANGED
     prune: bool = False  # beside what the stack's own policy says
-    own_services: frozenset[str] = frozenset()  # real names that this process must not touch: itself
+    own_stack: str = ""  # the stack that this very process belongs to: it never writes itself
 
 
 def make_plan(desired: DesiredStack, snapshot: Snapshot, knowledge: Knowledge, options: Options) -> Plan:
@@ -48,12 +48,6 @@ def plan_shared(desired: DesiredStack, snapshot: Snapshot, knowledge: Knowledge,
     return Plan(desired.name, tuple(actions), (*notices, *refusals))
 
 
-def plan_one(desired: DesiredStack, service: DesiredService, snapshot: Snapshot, knowledge: Knowledge, options: Options) -> Plan:
-    """The plan of a single service; at most one action."""
-    action, notice = ServicePlanner(desired, snapshot, knowledge, options).plan(service)
-    return Plan(desired.name, (action,) if action else (), (notice,) if notice else ())
-
-
 class ServicePlanner:
     """What all services of one stack share while their plans are made: names behind ids, versions, what is paused."""
 
@@ -69,11 +63,19 @@ class ServicePlanner:
             versions=_versions(desired, snapshot, knowledge),
             missing_networks=networks.missing_networks(desired, snapshot),
             paused=paused_targets(snapshot),
-            own=options.own_services,
+            own_stack=options.own_stack,
         )
 
     def plan(self, service: DesiredService) -> tuple[Action | None, Notice | None]:
+        """At most one action, or the reason why there is none although something differs."""
         return services.plan_service(service, self._ground)
+
+    def image_to_ask(self, service: DesiredService) -> str | None:
+        """The image that the registry must be asked for before this service can be planned."""
+        ground = self._ground
+        live = ground.snapshot.services.get(service.name)
+        choice = choose_image(service, live, ground.knowledge, ground.resolve)
+        return choice.image if choice.must_ask else None
 
     def revision(self, service: DesiredService) -> str:
         """The hash of what is declared for a service, contents included."""
@@ -111,9 +113,9 @@ def _removals(
         for name, item in sorted(snapshot.services.items())
         if (item["Spec"].get("Labels") or {}).get(STACK_LABEL) == desired.name
     }
-    surplus = [item for name, item in live.items() if name not in declared and name not in options.own_services]
+    surplus = [item for name, item in live.items() if name not in declared]
     refusal = ""
-    if not (options.prune or desired.policy.prune):
+    if not (options.prune or desired.policy.prune) or desired.name == options.own_stack:
         refusal = "is not declared any more; prune is off, so it stays"
     elif surplus and not declared & live.keys():
         refusal = "is not declared any more, but to remove it would leave nothing of the stack; refused"

@@ -39,7 +39,7 @@ class Ground:
     versions: Versions
     missing_networks: frozenset[str]
     paused: frozenset[str]
-    own: frozenset[str]
+    own_stack: str
 
 
 def plan_service(wanted: DesiredService, ground: Ground) -> Verdict:
@@ -150,8 +150,8 @@ def _held(wanted: DesiredService, reason: Reason, live: Json, found: Difference,
 def _blocked(wanted: DesiredService, choice: Choice, ground: Ground, found: Difference | None = None) -> Notice | None:
     """What stands against any write of the service."""
     desired, paused = ground.desired, ground.paused
-    if wanted.name in ground.own:
-        return _notice(wanted, Reason.OWN_STACK, "is this controller; it never writes itself", found)
+    if desired.name == ground.own_stack:
+        return _notice(wanted, Reason.OWN_STACK, "belongs to this controller, which never writes itself", found)
     if desired.policy.paused or desired.name in paused or f"{desired.name}/{wanted.key}" in paused:
         return _notice(wanted, Reason.PAUSED, "is paused", found)
     if choice.must_ask:

@@ -5,7 +5,7 @@ Adapters and the simulator implement these.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,8 +63,11 @@ class Swarm(Protocol):
         """Ask the registry through the engine (GET /distribution/IMAGE/json). Raises RegistryError."""
         ...
 
-    def events(self, *, since_nano: int | None = None) -> AsyncIterator[SwarmEvent]:
-        """The engine's stream; ends or raises EngineUnavailableError when the connection does. Closing the iterator closes it."""
+    def events(self, *, since_nano: int | None = None) -> AsyncGenerator[SwarmEvent, None]:
+        """The engine's stream; `stream`/`opened` and `stream`/`lost` are the adapter's own words about it.
+
+        Ends or raises EngineUnavailableError when the connection does. Closing the generator closes it.
+        """
         ...
 
 

@@ -1,0 +1,42 @@
+"""The notice board: how every declared service stands, as its last pass saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from controller.model.status import Health, Key, ServiceStatus
+
+
+@dataclass(slots=True)
+class Board:
+    _statuses: dict[Key, ServiceStatus] = field(default_factory=dict)
+    _moving_since: dict[Key, float] = field(default_factory=dict)
+
+    def post(self, key: Key, status: ServiceStatus, now: float) -> bool:
+        """Put up a status; returns whether it differs from the one before. `now` is loop time in seconds."""
+        changed = self._statuses.get(key) != status
+        self._statuses[key] = status
+        if status.health is not Health.PROGRESSING:
+            self._moving_since.pop(key, None)
+        elif changed or key not in self._moving_since:
+            self._moving_since[key] = now
+        return changed
+
+    def remove(self, key: Key) -> None:
+        self._statuses.pop(key, None)
+        self._moving_since.pop(key, None)
+
+    def retain(self, keys: Sequence[Key]) -> None:
+        """Take down what is not declared any more."""
+        for key in self._statuses.keys() - set(keys):
+            self.remove(key)
+
+    def statuses(self, stack: str | None = None) -> list[ServiceStatus]:
+        """Of one stack or of all, by name."""
+        chosen = (status for key, status in self._statuses.items() if stack in (None, key.stack))
+        return sorted(chosen, key=lambda status: status.name)
+
+    def moving(self) -> dict[Key, float]:
+        """Keys of services that start, stop or update, and since when nothing about them has changed."""
+        return dict(self._moving_since)
