@@ -2,6 +2,7 @@
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS dependencies
+LABEL prodbreaker.stage=dependencies
 ARG UV_VERSION=0.13.9
 # `.build/` holds the building host's CA bundle where make up puts it; only this stage sees it.
 COPY pyproject.toml uv.lock .build* /build/

@@ -13,10 +13,10 @@ class Refusal(Exception):
 
 
 class Progress:
-    """Prints each step as it begins and how long it took; remembers whether anything was changed."""
+    """Prints each step as it begins and how long it took, with `idle` for one that changed nothing; remembers the changes."""
 
-    def __init__(self, total: int, *, write: Callable[[str], object] = sys.stdout.write) -> None:
-        self._total, self._write, self._number = total, write, 0
+    def __init__(self, total: int, *, idle: str = "already there", write: Callable[[str], object] = sys.stdout.write) -> None:
+        self._total, self._idle, self._write, self._number = total, idle, write, 0
         self.changes: list[str] = []
 
     @contextmanager
@@ -26,7 +26,7 @@ class Progress:
         before, started = len(self.changes), time.monotonic()
         self._line(f"[{self._number}/{self._total}] {title}")
         yield
-        verdict = "done" if len(self.changes) > before else "already there"
+        verdict = "done" if len(self.changes) > before else self._idle
         self._line(f"      {verdict} ({time.monotonic() - started:.1f} s)")
 
     def skip(self) -> None:

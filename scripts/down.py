@@ -21,7 +21,7 @@ def main() -> int:
 
 
 def _down(made: Made) -> None:
-    progress = Progress(4)
+    progress = Progress(4, idle="nothing to do")
     reachable = engine_api.answers()
     with progress.step("Stacks"):
         if reachable:

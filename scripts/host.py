@@ -37,10 +37,10 @@ def check(os_release: Path = Path("/etc/os-release")) -> None:
         raise Refusal(f"This works on Debian and Ubuntu, and this is {name}: docs/operations.md says what to do by hand.")
 
 
-def elevate(module: str) -> None:
+def elevate(module: str, *arguments: str) -> None:
     """Start `python3 -m MODULE` again as root; returns at once where we are root. Raises Refusal without root and sudo."""
     if os.geteuid() == 0:
         return
     kept = [f"{name}={os.environ[name]}" for name in _KEPT if name in os.environ]
-    command = as_root("env", *kept, sys.executable, "-m", module, ELEVATED)
+    command = as_root("env", *kept, sys.executable, "-m", module, ELEVATED, *arguments)
     os.execvp(command[0], command)  # noqa: S606 - no shell on purpose

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from scripts import debian, engine, engine_api, packages, registry
 from scripts.console import Progress
-from scripts.shell import PROJECT, build, run
+from scripts.shell import PROJECT, attempt, build, run
 from scripts.state import Made
 
 # Recipe below scripts/debian -> the usual name, as the Dockerfiles and the manifests have it.
 BASES = {"python": "python:3.11-slim-bookworm", "redis": "redis:7", "nginx": "nginx:1.22"}
+STAGE_LABEL = "prodbreaker.stage"  # what the Dockerfiles leave behind carries it
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _VERSION = re.compile(r'^__version__ = "(.+)"', re.MULTILINE)
 
@@ -74,10 +75,14 @@ def ensure_ours(made: Made, bases: Images, at: str, progress: Progress) -> Image
 
 
 def remove(made: Made) -> None:
-    """Untag and remove the images that make up brought; one that a container of somebody else uses stays."""
-    for name in made.images:
-        if engine_api.get(f"/images/{name}/json")[0] == 200:
-            run("docker", "image", "rm", name, timeout=120)
+    """Remove the images that make up brought and what their builds left; one that a container of somebody else uses stays."""
+    attempt("docker", "image", "prune", "--force", "--filter", f"label={STAGE_LABEL}", timeout=300)
+    for name in reversed(made.images):  # an image goes only after those that stand on it
+        status, image = engine_api.get(f"/images/{name}/json")
+        if status == 200:
+            # The mirror gave the same image its usual name as well; a tag of somebody else's keeps it.
+            foreign = set(image["RepoTags"]) - set(made.images) - set(BASES.values())
+            attempt("docker", "image", "rm", *([name] if foreign else ["--force", image["Id"]]), timeout=120)
     made.images = []
     made.bases_built = False
     made.save()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def attempt(
     *argv: str, timeout: float, env: Mapping[str, str] | None = None, stdin: bytes | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command to its end, at most `timeout` seconds; a timeout counts as exit code 124, a missing program as 127."""
+    started = time.monotonic()
     try:
         done = subprocess.run(
             argv, input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL, capture_output=True,
@@ -39,7 +41,7 @@ def attempt(
         done = subprocess.CompletedProcess(argv, 124, b"", f"no answer in {timeout:.0f} s".encode())
     except FileNotFoundError:
         done = subprocess.CompletedProcess(argv, 127, b"", b"no such program")
-    _record(argv, done)
+    _record(argv, done, time.monotonic() - started)
     return done
 
 
@@ -63,7 +65,7 @@ def last_line(output: bytes) -> str:
     return lines[-1] if lines else "no output"
 
 
-def _record(argv: Sequence[str], done: subprocess.CompletedProcess[bytes]) -> None:
+def _record(argv: Sequence[str], done: subprocess.CompletedProcess[bytes], seconds: float) -> None:
     STATE.mkdir(exist_ok=True)
     with LOG.open("ab") as log:
-        log.write(b"$ " + " ".join(argv).encode() + f" -> {done.returncode}\n".encode() + done.stdout + done.stderr)
+        log.write(f"$ {' '.join(argv)} -> {done.returncode} ({seconds:.1f} s)\n".encode() + done.stdout + done.stderr)

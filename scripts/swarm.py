@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts import engine_api
 from scripts.console import Progress, Refusal
-from scripts.shell import run
+from scripts.shell import attempt, run
 from scripts.state import Made
 
 
@@ -64,7 +64,7 @@ def leave(made: Made) -> None:
     """Dissolve the Swarm that make up made."""
     if made.swarm is not None and cluster_id(facts()) == made.swarm:
         run("docker", "swarm", "leave", "--force", timeout=60)
-        run("docker", "network", "rm", "docker_gwbridge", timeout=30)
+        attempt("docker", "network", "rm", "docker_gwbridge", timeout=30)
     made.swarm = None
     made.save()
 
