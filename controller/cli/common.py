@@ -1,0 +1,101 @@
+"""What several commands share: which stacks, which engine, and how results are printed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from controller.core.images import Resolve
+from controller.core.planner import Options
+from controller.errors import ProdBreakerError
+from controller.model.spec import DesiredStack
+
+if TYPE_CHECKING:
+    from controller.adapters.swarm import DockerSwarm
+
+
+def add_stack_options(parser: argparse.ArgumentParser) -> None:
+    """-c/--stack or --manifests: what is declared."""
+    parser.add_argument(
+        "-c", "--compose-file", dest="files", action="append", metavar="FILE",
+        help="stack file; several are merged as docker does, `-` is standard input",
+    )  # fmt: skip
+    parser.add_argument("--stack", metavar="NAME", help="the stack's name; by default the file's name without its ending")
+    parser.add_argument(
+        "--manifests", type=Path, metavar="DIR", help="folder of stack files, each NAME.yml a stack (default: manifests)"
+    )
+
+
+def add_write_options(parser: argparse.ArgumentParser) -> None:
+    """What decides how a plan is made."""
+    parser.add_argument(
+        "--resolve-image", type=Resolve, choices=list(Resolve), default=Resolve.CHANGED, metavar="always|changed|never",
+        help="when the registry is asked for an image's digest (default: changed)",
+    )  # fmt: skip
+    parser.add_argument("--prune", action="store_true", help="remove what carries the stack's label and is declared no more")
+    parser.add_argument(
+        "--with-registry-auth", action="store_true", help="send the credentials of docker's configuration to the nodes"
+    )
+
+
+def add_output_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="how to print (default: text)")
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    return Options(resolve=args.resolve_image, prune=args.prune)
+
+
+def load_stacks(args: argparse.Namespace) -> list[DesiredStack]:
+    """Every stack that the command line names; warnings go to stderr. Raises ManifestError."""
+    from controller.adapters.files import load_files
+    from controller.sources.manifests import stack_files
+
+    if args.files:
+        if args.manifests:
+            raise ProdBreakerError("give either --compose-file or --manifests")
+        name = args.stack or _name_of(args.files[0])
+        stacks = [load_files(args.files, stack=name)]
+    else:
+        directory = args.manifests or Path("manifests")
+        try:
+            found = stack_files(directory)
+        except OSError as error:
+            raise ProdBreakerError(f"{directory}: {error.strerror or error}") from error
+        if args.stack and args.stack not in found:
+            raise ProdBreakerError(f"{directory} holds no stack {args.stack}; it has: {', '.join(found) or 'none'}")
+        if not found:
+            raise ProdBreakerError(f"{directory} holds no stack file (NAME.yml)")
+        stacks = [load_files([str(path)], stack=name) for name, path in found.items() if args.stack in (None, name)]
+    for stack in stacks:
+        for warning in stack.warnings:
+            print(warning, file=sys.stderr)
+    return stacks
+
+
+def _name_of(file: str) -> str:
+    if file == "-":
+        raise ProdBreakerError("standard input has no name: give --stack NAME")
+    return Path(file).stem
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[DockerSwarm]:
+    """The engine that docker's client would use, which must be a Swarm manager."""
+    from controller.adapters.swarm import DockerSwarm, resolve_endpoint
+
+    swarm = DockerSwarm(resolve_endpoint(os.environ))
+    try:
+        yield swarm
+    finally:
+        await swarm.close()
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, sort_keys=True))

@@ -1,0 +1,46 @@
+"""`prodbreaker plan`: exactly what apply and the controller would write, and why."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from controller.cli import EXIT_CHANGES, EXIT_DONE
+from controller.cli.common import (
+    add_output_option,
+    add_stack_options,
+    add_write_options,
+    connected,
+    load_stacks,
+    options_of,
+    print_json,
+)
+from controller.cli.plan_text import plan_json, plan_lines
+from controller.engine.apply import plan_stack
+from controller.engine.memory import Memory
+from controller.engine.observer import Observer
+from controller.model.plan import Plan
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_stack_options(parser)
+    add_write_options(parser)
+    add_output_option(parser)
+    parser.add_argument("--detailed-exitcode", action="store_true", help="exit 2 when there is something to write")
+
+
+def run(args: argparse.Namespace) -> int:
+    plans = asyncio.run(_plans(args))
+    if args.output == "json":
+        print_json([plan_json(plan) for plan in plans])
+    else:
+        for plan in plans:
+            print("\n".join(plan_lines(plan)))
+    return EXIT_CHANGES if args.detailed_exitcode and any(not plan.is_empty for plan in plans) else EXIT_DONE
+
+
+async def _plans(args: argparse.Namespace) -> list[Plan]:
+    stacks = load_stacks(args)
+    async with connected() as swarm:
+        observer, memory = Observer(swarm), Memory()
+        return [await plan_stack(swarm, observer, memory, stack, options_of(args)) for stack in stacks]
