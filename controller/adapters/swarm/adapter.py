@@ -19,6 +19,7 @@ from controller.errors import RefusedError, RegistryError, SwarmError
 from controller.model.observation import ResolvedImage
 from controller.model.plan import ObjectKind
 from controller.model.spec import Json
+from controller.stackfile.images import familiar
 
 CALL_SECONDS = 30.0  # a list of thousands takes one; a manager that lost its quorum gives up by itself after ten
 WORKERS = 8  # writes are serial in Raft, so more in flight win little
@@ -106,7 +107,10 @@ class DockerSwarm:
     async def resolve_image(self, image: str, *, auth: str | None = None) -> ResolvedImage:
         if images.is_image_id(image):
             return ResolvedImage(image)
-        path = f"/distribution/{images.familiar(image)}/json"
+        try:
+            path = f"/distribution/{familiar(image)}/json"
+        except ValueError as error:
+            raise RegistryError(f"image {error}") from error
         request = Request(Operation("distribution"), "GET", path, headers=_auth_header(auth), hidden=secrets_of(auth))
         try:
             return await self._transport.read(request, lambda answer: images.resolved(image, json.loads(answer)))

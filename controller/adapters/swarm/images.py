@@ -6,6 +6,7 @@ import re
 
 from controller.model.observation import ResolvedImage
 from controller.model.spec import Json
+from controller.stackfile.images import familiar
 
 HUB = "docker.io"
 _ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
@@ -23,21 +24,8 @@ def registry_of(image: str) -> str:
     return HUB if not is_host or first == f"index.{HUB}" else first
 
 
-def familiar(image: str) -> str:
-    """The short form that docker shows: without the Hub's name, with a tag if there is neither tag nor digest."""
-    name, at, digest = image.partition("@")
-    for prefix in (f"{HUB}/", f"index.{HUB}/"):
-        if name.startswith(prefix):
-            name = name.removeprefix(prefix)
-    if name.startswith("library/") and name.count("/") == 1:
-        name = name.removeprefix("library/")
-    if not at and ":" not in name.rpartition("/")[2]:
-        name += ":latest"
-    return name + at + digest
-
-
 def resolved(image: str, inspected: Json) -> ResolvedImage:
-    """Join an image string with the answer of GET /distribution. Raises KeyError or TypeError for one that is none."""
+    """Join an image string with the answer of GET /distribution. Raises KeyError, TypeError or ValueError for a wrong one."""
     reference = familiar(image)
     digest = inspected["Descriptor"]["digest"]
     if not isinstance(digest, str) or ":" not in digest:
