@@ -56,6 +56,7 @@ class Simulator:
         for _ in range(nodes):
             self.add_node()
         self.node_id = next(iter(self.store.nodes.rows))
+        self.events.forget()  # what came before the Swarm was there to be asked
 
     def advance(self, seconds: float) -> None:
         """Let virtual time pass, and with it everything that the Swarm does meanwhile."""
@@ -85,10 +86,11 @@ class Simulator:
             return self.views.show(self.task(reference))
         return self.views.show(self._one(kind, reference))
 
-    def create(self, kind: ObjectKind, body: Json) -> str:
+    def create(self, kind: ObjectKind, body: Json, *, api: tuple[int, int] | None = None) -> str:
+        """Return the new id; a client that speaks an older `api` loses the fields which that does not know."""
         match kind:
             case ObjectKind.SERVICE:
-                return self.services.create(body, api=self.api_version)
+                return self.services.create(body, api=api or self.api_version)
             case ObjectKind.NETWORK:
                 return self.networks.create(body)
             case ObjectKind.CONFIG:
@@ -97,10 +99,19 @@ class Simulator:
                 return self.secrets.create(body)
         raise RefusalError(404, "page not found")
 
-    def update(self, kind: ObjectKind, reference: str, version: int, body: Json, *, rollback: str = "") -> None:
+    def update(
+        self,
+        kind: ObjectKind,
+        reference: str,
+        version: int,
+        body: Json,
+        *,
+        rollback: str = "",
+        api: tuple[int, int] | None = None,
+    ) -> None:
         match kind:
             case ObjectKind.SERVICE:
-                self.services.update(reference, version, body, api=self.api_version, rollback=rollback)
+                self.services.update(reference, version, body, api=api or self.api_version, rollback=rollback)
             case ObjectKind.CONFIG:
                 self.configs.update(reference, version, body)
             case ObjectKind.SECRET:

@@ -64,6 +64,10 @@ class EventLog:
         if reader in self._readers:
             self._readers.remove(reader)
 
+    def forget(self) -> None:
+        """Empty the replay buffer."""
+        self._kept.clear()
+
     def close_all(self) -> None:
         """End every open stream, as an engine that goes away does."""
         for reader in tuple(self._readers):

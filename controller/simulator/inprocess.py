@@ -6,7 +6,7 @@
     await asyncio.sleep(3)                            # under looptime virtual, else real: the tasks are running
     assert len(simulator.running("web")) == 1
 
-Virtual time follows the running event loop's clock from the first call on; without a loop a test calls `simulator.advance(seconds)`.
+Virtual time follows the running loop's clock from the first call on; without a loop a test calls `simulator.advance(seconds)`.
 
 Break things through the simulator:
 - `images["nginx:2"] = CRASHING` (MISSING, UNHEALTHY, or any Behaviour), `kill(task_id)`;
