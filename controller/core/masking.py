@@ -12,6 +12,7 @@ _WORDS = "pass|secret|token|credential|auth|api.?key|private|access.?key|signatu
 _NAMED = re.compile(_WORDS, re.IGNORECASE)
 _ASSIGNED = re.compile(rf"([\w.-]*(?:{_WORDS})[\w.-]*)(\s*[=:]\s*|\s+)(?!\s)(\S+)", re.IGNORECASE)
 _USERINFO = re.compile(r"(\w[\w+.-]*://)[^/\s@]+@")
+_STRUCTURE = ("ports.", "networks.", "volumes.", "configs.", "secrets.")  # their values are names and numbers of objects
 _UNITS = ((3_600_000_000_000, "h"), (60_000_000_000, "m"), (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns"))
 _DURATIONS = re.compile(r"\.(delay|monitor|interval|timeout|start_period|start_interval|window)$|^stop_grace_period$")
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -19,7 +20,7 @@ _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 def printable(field: str, value: Any) -> str:
     """One line for one value of a field, with everything secret masked."""
-    if field.startswith("environment.") or _NAMED.search(field):
+    if field.startswith("environment.") or (_NAMED.search(field) and not field.startswith(_STRUCTURE)):
         return MASKED
     if _DURATIONS.search(field):
         return _duration(value)
