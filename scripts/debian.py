@@ -16,8 +16,10 @@ SECURITY = os.environ.get("DEBIAN_SECURITY_MIRROR", "http://deb.debian.org/debia
 PACKAGES = ("debootstrap", "debian-archive-keyring")
 RECIPES = Path(__file__).parent / "debian"
 _TREE = STATE / "debian"
-# What a container never reads; a quarter of the image.
-_NEEDLESS = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache/apt", "var/lib/apt/lists")
+# What a container never reads, in the tree and in the packages installed on it later.
+_NEEDLESS = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
+_DPKG = "".join(f"path-exclude=/{name}/*\n" for name in _NEEDLESS)
+_APT = 'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\nDPkg::Post-Invoke {"rm -f /var/cache/apt/archives/*.deb";};\n'
 
 
 def build_root(tag: str, progress: Progress) -> None:
@@ -26,7 +28,9 @@ def build_root(tag: str, progress: Progress) -> None:
     shutil.rmtree(_TREE, ignore_errors=True)
     run("debootstrap", "--variant=minbase", SUITE, str(_TREE), MIRROR, timeout=900)
     (_TREE / "etc/apt/sources.list").write_text(sources())
-    for name in _NEEDLESS:
+    (_TREE / "etc/dpkg/dpkg.cfg.d/slim").write_text(_DPKG)
+    (_TREE / "etc/apt/apt.conf.d/slim").write_text(_APT)
+    for name in (*_NEEDLESS, "var/cache/apt", "var/lib/apt/lists"):
         shutil.rmtree(_TREE / name, ignore_errors=True)
     (_TREE / "var/lib/apt/lists/partial").mkdir(parents=True)
     (_TREE / "var/cache/apt/archives/partial").mkdir(parents=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -17,7 +18,8 @@ from scripts.state import Made
 APPLICATION, CONTROLLER = "shop", "prodbreaker"
 TOKEN = "prodbreaker_token"  # noqa: S105 - the secret's name, not its value
 TOKEN_FILE = PROJECT / ".state" / TOKEN
-PAGES = {APPLICATION: "http://127.0.0.1:8080/readyz", CONTROLLER: "http://127.0.0.1:8900/healthz"}
+PORTS = {APPLICATION: 8080, CONTROLLER: 8900}
+PAGES = {APPLICATION: "http://127.0.0.1:8080/readyz", CONTROLLER: "http://127.0.0.1:8900/readyz"}
 PATIENCE = 240.0  # seconds for all replicas to be healthy: images are pulled, three healthchecks in a row are passed
 
 
@@ -52,6 +54,8 @@ def ensure(made: Made, names: Mapping[str, str], progress: Progress) -> None:
         if stack not in made.stacks:
             if engine_api.of_stack("services", stack):
                 raise Refusal(f"A stack named {stack} is here already, not made by make up: remove or rename it first.")
+            if not port_is_free(PORTS[stack]):
+                raise Refusal(f"Port {PORTS[stack]} is taken by something else on this host, and stack {stack} listens there.")
             made.stacks.append(stack)
             made.save()
         apply(stack, names, progress)
@@ -61,14 +65,14 @@ def ensure(made: Made, names: Mapping[str, str], progress: Progress) -> None:
 def apply(stack: str, names: Mapping[str, str], progress: Progress) -> None:
     """Make the Swarm match manifests/STACK.yml through ProdBreaker itself."""
     scope = (str(PROJECT / ".venv/bin/prodbreaker"), "{}", "-c", f"manifests/{stack}.yml", "--stack", stack)
-    if not (PROJECT / "controller/cli/apply.py").exists():
+    if not list((PROJECT / "controller/adapters").glob("files*")):
         deploy_with_docker(stack, names, progress)
         return
     plan = attempt(*(word.format("plan") for word in scope), "--detailed-exitcode", timeout=120, env=names)
     if plan.returncode == 0:
         return
     progress.change(f"prodbreaker apply --stack {stack}")
-    run(*(word.format("apply") for word in scope), "--timeout", f"{PATIENCE:.0f}s", timeout=PATIENCE + 60, env=names)
+    run(*(word.format("apply") for word in scope), "--timeout", f"{PATIENCE:.0f}", timeout=PATIENCE + 60, env=names)
 
 
 def deploy_with_docker(stack: str, names: Mapping[str, str], progress: Progress) -> None:
@@ -122,6 +126,17 @@ def _leftovers(stack: str) -> bool:
     return any(engine_api.of_stack(kind, stack) for kind in ("tasks", "networks")) or bool(
         engine_api.of_stack("containers/json", stack, all="true")
     )
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a task may listen on it, on all interfaces as ports in mode `host` do."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+        return True
 
 
 def _page_answers(url: str) -> bool:
