@@ -1,0 +1,210 @@
+"""Bytes to a tree of nodes with positions, bounded before anything walks it.
+
+Events of libyaml's parser are consumed one by one: composing inside libyaml's binding recurses in C and dies of a few
+thousand nested brackets, and expands nothing that could be counted.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from typing import Any
+
+from yaml import YAMLError
+from yaml.cyaml import CSafeLoader
+from yaml.events import AliasEvent, CollectionEndEvent, DocumentStartEvent, MappingStartEvent, ScalarEvent, SequenceStartEvent
+
+from controller.errors import ManifestError
+from controller.model.problem import Problem
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 64
+MAX_NODES = 100_000  # after aliases are expanded; real files of a thousand services stay below a third of it
+
+
+class Node:
+    """A scalar (`value` is its text), a sequence (a list of nodes) or a mapping (a list of pairs)."""
+
+    __slots__ = ("_index", "column", "is_mapping", "is_plain", "line", "size", "tag", "value")
+
+    def __init__(self, value: Any, tag: str | None, mark: Any, *, is_plain: bool = False, is_mapping: bool = False) -> None:
+        self.value = value
+        self.tag = tag  # as written; None where the file leaves it to the reader
+        self.line: int = mark.line + 1
+        self.column: int = mark.column + 1
+        self.is_plain = is_plain
+        self.is_mapping = is_mapping
+        self.size = 1  # nodes in it, itself and expanded aliases included
+        self._index: dict[str, tuple[Node, Node]] | None = None
+
+    @property
+    def is_collection(self) -> bool:
+        return not isinstance(self.value, str)
+
+    @property
+    def is_merge_key(self) -> bool:
+        return self.is_plain and self.value == "<<"
+
+    def items(self) -> list[Node]:
+        """The items of a sequence; nothing for any other node."""
+        return self.value if self.is_collection and not self.is_mapping else []
+
+    def pairs(self) -> list[tuple[Node, Node]]:
+        """The pairs of a mapping; nothing for any other node."""
+        return self.value if self.is_mapping else []
+
+    def child(self, part: str | int) -> tuple[Node, Node] | None:
+        """The key's node and the value's node; for an item of a sequence both are the item."""
+        if isinstance(part, int):
+            items = self.items()
+            return (items[part], items[part]) if part < len(items) else None
+        if self._index is None:
+            self._index = dict(self.entries())
+        return self._index.get(part)
+
+    def entries(self) -> Iterator[tuple[str, tuple[Node, Node]]]:
+        """Every pair by key, later ones winning: merged mappings first, the first of several last."""
+        for key, value in self.pairs():
+            if key.is_merge_key:
+                for merged in reversed(value.items() or [value]):
+                    yield from merged.entries()
+        for key, value in self.pairs():
+            if not key.is_collection:
+                yield key.value, (key, value)
+
+
+def read_tree(data: bytes, *, file: str) -> tuple[Node, bool]:
+    """Read the first document of a file; the flag says whether another one follows.
+
+    Raises ManifestError with the one fault that ended the reading.
+    """
+    if len(data) > MAX_BYTES:
+        raise fault(file, 1, 1, f"is larger than {MAX_BYTES // 1024} KiB")
+    text = _decode(data, file)
+    try:
+        return _Reader(text, file).read()
+    except YAMLError as error:
+        raise _syntax_fault(error, text, file) from None
+
+
+def fault(file: str, line: int, column: int, reason: str) -> ManifestError:
+    return ManifestError([Problem(file, line, column, "", reason)])
+
+
+def _decode(data: bytes, file: str) -> str:
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", "replace")
+        reason = f"is not text: byte {data[error.start]:#04x} is not valid {error.encoding.upper()}"
+        raise fault(file, *_position(before, len(before)), reason) from None
+
+
+def _position(text: str, offset: int) -> tuple[int, int]:
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+def _syntax_fault(error: YAMLError, text: str, file: str) -> ManifestError:
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        context = getattr(error, "context", None)
+        reason = f"{context}: {error.problem}" if context else error.problem  # type: ignore[attr-defined]  # a MarkedYAMLError
+        return fault(file, mark.line + 1, mark.column + 1, f"is not valid YAML: {reason}")
+    offset = next((index for index, char in enumerate(text) if not _is_printable(char)), 0)
+    return fault(file, *_position(text, offset), f"is not text: control character {text[offset]!r}")
+
+
+def _is_printable(char: str) -> bool:
+    return char in "\t\n\r\x85" or " " <= char <= "~" or (char >= "\xa0" and char not in "\ufffe\uffff")
+
+
+class _Reader:
+    """Builds nodes from events, with the nesting kept on a list of its own."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self._next = CSafeLoader(text).get_event
+        self._file = file
+        self._open: list[Node] = []  # collections that have not ended
+        self._keys: list[Node | None] = []  # per open collection: the key that waits for its value
+        self._anchors: dict[str, Node] = {}
+        self._total = 0
+
+    def read(self) -> tuple[Node, bool]:
+        event = self._next()
+        while not isinstance(event, DocumentStartEvent):
+            if event is None:
+                raise fault(self._file, 1, 1, "is empty; the top level must be a mapping")
+            event = self._next()
+        root: Node | None = None
+        while root is None:
+            root = self._consume(self._next())
+        return root, self._has_more()
+
+    def _has_more(self) -> bool:
+        self._next()  # the document's end
+        try:
+            return isinstance(self._next(), DocumentStartEvent)
+        except YAMLError:
+            return True  # what follows is never read, however broken
+
+    def _consume(self, event: Any) -> Node | None:
+        """Take one event; the root is returned once it is complete."""
+        kind = type(event)
+        if kind is ScalarEvent:
+            node = Node(event.value, event.tag, event.start_mark, is_plain=event.implicit[0])
+            self._count(1, event)
+        elif kind is AliasEvent:
+            node = self._resolve_alias(event)
+        elif kind is MappingStartEvent or kind is SequenceStartEvent:
+            self._enter(event, is_mapping=kind is MappingStartEvent)
+            return None
+        else:
+            assert isinstance(event, CollectionEndEvent)  # noqa: S101 - the grammar leaves nothing else here
+            node = self._open.pop()
+            self._keys.pop()
+            return self._attach(node)
+        if event.anchor and kind is ScalarEvent:
+            self._anchors[event.anchor] = node
+        return self._attach(node)
+
+    def _attach(self, node: Node) -> Node | None:
+        if not self._open:
+            return node
+        parent, key = self._open[-1], self._keys[-1]
+        parent.size += node.size
+        if not parent.is_mapping:
+            parent.value.append(node)
+        elif key is None:
+            self._keys[-1] = node
+        else:
+            parent.value.append((key, node))
+            self._keys[-1] = None
+        return None
+
+    def _enter(self, event: Any, *, is_mapping: bool) -> None:
+        mark = event.start_mark
+        if len(self._open) >= MAX_DEPTH:
+            raise fault(self._file, mark.line + 1, mark.column + 1, f"is nested deeper than {MAX_DEPTH} levels")
+        self._count(1, event)
+        node = Node([], event.tag, mark, is_mapping=is_mapping)
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        self._open.append(node)
+        self._keys.append(None)
+
+    def _resolve_alias(self, event: Any) -> Node:
+        mark = event.start_mark
+        node = self._anchors.get(event.anchor)
+        if node is None:
+            raise fault(self._file, mark.line + 1, mark.column + 1, f"there is no anchor &{event.anchor} above this alias")
+        if node in self._open:
+            raise fault(self._file, mark.line + 1, mark.column + 1, f"the value of anchor &{event.anchor} contains itself")
+        self._count(node.size, event)
+        return node
+
+    def _count(self, nodes: int, event: Any) -> None:
+        self._total += nodes
+        if self._total > MAX_NODES:
+            mark = event.start_mark
+            raise fault(self._file, mark.line + 1, mark.column + 1, f"holds more than {MAX_NODES} values, aliases expanded")

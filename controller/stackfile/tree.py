@@ -1,0 +1,98 @@
+"""Nodes to plain data: merge keys, duplicate keys, and the strings in which a variable may stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from controller.stackfile.problems import Findings, Path
+from controller.stackfile.reader import Node
+from controller.stackfile.scalars import UnreadableScalarError, resolve, to_text
+
+Data: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A string with a `$`, and the container that holds it."""
+
+    container: Any  # dict or list
+    key: str | int
+    path: Path
+    text: str
+
+
+class TreeBuilder:
+    """Builds data from nodes; every alias gets a copy of its own, so that no value is interpolated twice."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.templates: list[Template] = []
+        self._findings = findings
+
+    def build_mapping(self, node: Node, path: Path = ()) -> Data:
+        result: Data = {}
+        self._fill(result, node, path, is_merged=False)
+        return result
+
+    def _fill(self, result: Data, node: Node, path: Path, *, is_merged: bool) -> None:
+        """Explicit keys first, whatever their order: they win over `<<`, and of several merged mappings the first wins."""
+        merges = []
+        own: set[str] = set()
+        for key_node, value_node in node.value:
+            if key_node.is_merge_key:
+                merges.append(value_node)
+                continue
+            key = key_node.value
+            if key_node.is_collection or not isinstance(resolve(key, key_node.tag, is_plain=key_node.is_plain), str):
+                self._findings.error(path, f"the key {_describe(key_node)} is not a string; quote it")
+                continue
+            if key in own:
+                self._duplicate(path, key_node)
+                continue
+            own.add(key)
+            if is_merged and key in result:
+                continue
+            self._place(result, key, value_node, path)
+        if len(merges) > 1:
+            self._findings.error(path, "has two merge keys `<<`; use one with a list")
+        for merge in merges[:1]:
+            self._merge(result, merge, path)
+
+    def _place(self, container: Any, key: str | int, node: Node, path: Path) -> None:
+        value: Any
+        if node.is_mapping:
+            here = (*path, key)
+            value = {}
+            self._fill(value, node, here, is_merged=False)
+        elif node.is_collection:
+            here = (*path, key)
+            value = [None] * len(node.value)
+            for index, item in enumerate(node.value):
+                self._place(value, index, item, here)
+        elif node.is_plain and node.tag is None:
+            value = resolve(node.value)
+        else:
+            try:
+                value = resolve(node.value, node.tag, is_plain=node.is_plain)
+            except UnreadableScalarError as error:
+                value = node.value
+                self._findings.error((*path, key), str(error))
+        container[key] = value
+        if type(value) is str and "$" in value:
+            self.templates.append(Template(container, key, (*path, key), value))
+
+    def _merge(self, result: Data, merge: Node, path: Path) -> None:
+        for source in [merge] if merge.is_mapping else merge.items() or [merge]:
+            if not source.is_mapping:
+                self._findings.error(path, "the merge key `<<` takes a mapping or a list of mappings")
+                return
+            self._fill(result, source, path, is_merged=True)
+
+    def _duplicate(self, path: Path, node: Node) -> None:
+        self._findings.error_at(node.line, node.column, (*path, node.value), "this key stands twice in the same mapping")
+
+
+def _describe(node: Node) -> str:
+    if node.is_collection:
+        return "(a mapping)" if node.is_mapping else "(a list)"
+    return f"`{node.value or to_text(None)}`"
