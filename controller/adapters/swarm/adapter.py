@@ -125,9 +125,12 @@ class DockerSwarm:
         """As the port says; `stream opened` comes first, `stream lost` where the reader was too slow to be given everything."""
         operation = Operation("events")
         client = self._transport.make_client()
-        response = await self._transport.open_stream(
-            Request(operation, "GET", "/events", params=events.query(since_nano)), client
-        )
+        try:
+            request = Request(operation, "GET", "/events", params=events.query(since_nano))
+            response = await self._transport.open_stream(request, client)
+        except BaseException:
+            client.close()
+            raise
         stream = events.EventStream(client, response, partial(self._transport.broken, operation))
         try:
             yield events.OPENED

@@ -82,6 +82,7 @@ class EventStream:
         finally:
             self._ended = True
             self._wake()
+            self._response.close()
             self._client.close()
 
     def _take(self, event: SwarmEvent) -> None:
