@@ -28,6 +28,11 @@ async def _no_task_left_behind() -> AsyncIterator[None]:
     assert not left, f"tasks left running: {[task.get_coro() for task in left]}"
 
 
+def pytest_sessionstart() -> None:
+    """Else looptime, looking for a loop before the first plain test, makes one that nobody closes."""
+    asyncio.set_event_loop(None)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Only coroutine tests have a loop to leave tasks in."""
     for item in items:

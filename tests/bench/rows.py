@@ -16,6 +16,7 @@ from tests.support.events import EventTimes
 from tests.support.proxy import Proxy
 
 REPLICAS = 3
+HEALS_A_PAIR = 3  # a start of containers varies more than a command
 SETTLE_SECONDS = 0.4  # between two disturbances, so that each is met at rest
 MEMORY_SECONDS = 45.0  # more than one resync
 
@@ -77,7 +78,7 @@ def heal(scene: Scene) -> Measurement:
             scene.engine.docker("service", "rm", "twin")
             return seconds
 
-        pairs = interleaved(max(scene.pairs, 20), ours, theirs)
+        pairs = interleaved(scene.pairs * HEALS_A_PAIR, ours, theirs)
     finally:
         controller.kill()
     text = "heal after docker service rm ≤ {} of docker service create"

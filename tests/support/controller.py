@@ -35,8 +35,7 @@ class Controller:
         self._log = state / "controller.log"
         self._environment = {
             **environment,
-            "PRODBREAKER_HOST": "127.0.0.1",
-            "PRODBREAKER_PORT": str(self.port),
+            "PRODBREAKER_LISTEN": f"127.0.0.1:{self.port}",
             "PRODBREAKER_JOURNAL": str(state / "journal.db"),
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -12,11 +12,9 @@ from tests.support.engine import PrivateEngine
 def snapshot_of(engine: PrivateEngine) -> Snapshot:
     """One list per collection, by name; networks of the node alone are left out."""
     version = engine.api("GET", "/version")["ApiVersion"].split(".")
-    networks = [
-        entry
-        for entry in engine.api("GET", "/networks")
-        if entry["Scope"] == "swarm" or entry["Name"] in {"host", "bridge", "none"}
-    ]
+    networks = [entry for entry in engine.api("GET", "/networks") if entry["Scope"] == "swarm"]
+    # Swarm's own entries for a node's networks are in no list; services that are attached to the host's refer to them.
+    networks += [engine.api("GET", f"/networks/{name}?scope=swarm") for name in ("host", "bridge")]
     return Snapshot(
         api_version=(int(version[0]), int(version[1])),
         services=_by_name(engine.api("GET", "/services?status=true")),

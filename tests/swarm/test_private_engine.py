@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import processes
-from tests.support.engine import PrivateEngine
+from tests.support.engine import EngineError, PrivateEngine
 from tests.support.namespace import system
 from tests.support.sweep import remove_everything
 
@@ -56,6 +56,14 @@ def test_sweeping_leaves_nothing_declared(fresh_swarm: PrivateEngine) -> None:
         entry.get("Name") or entry["Spec"]["Name"] for listing in listings for entry in fresh_swarm.api("GET", f"/{listing}")
     }
     assert names <= {"ingress", "docker_gwbridge"}
+
+
+def test_a_missing_tool_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda tool: None if tool == "iptables" else f"/usr/bin/{tool}")
+    engine = PrivateEngine()
+    with pytest.raises(EngineError, match=r"miss iptables: apt-get install iptables$"):
+        engine.start()
+    assert not engine.folder.exists()
 
 
 def test_a_destroyed_engine_leaves_nothing_behind() -> None:
