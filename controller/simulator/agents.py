@@ -17,6 +17,7 @@ from controller.simulator.store import Store
 from controller.simulator.timeline import Timer
 
 DISPATCH_SECONDS = 0.1  # from the manager's decision to the node's first step
+REPORT_SECONDS = 0.1  # between a node's reports
 
 
 class Agents:
@@ -88,7 +89,10 @@ class Agents:
         acts = self._behaviour(task)
         self._tell(task, "start")
         health = behaviour.health_delay(task.spec["ContainerSpec"], acts)
-        if health is None:
+        if acts.exits_after is not None and acts.exits_after < REPORT_SECONDS:
+            # Nodes report in batches: who dies at once is never seen running.
+            self._step(task.id, REPORT_SECONDS, lambda t: self._exited(t, acts.exit_code))
+        elif health is None:
             self._up(task)
         elif acts.exits_after is not None and acts.exits_after < health[0]:
             self._step(task.id, acts.exits_after, lambda t: self._exited(t, acts.exit_code))

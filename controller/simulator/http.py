@@ -41,15 +41,18 @@ _MOST_BYTES = 16 << 20
 
 
 class SocketServer:
-    def __init__(self, simulator: Simulator, path: Path) -> None:
+    """`speed` seconds of the Swarm pass in one second."""
+
+    def __init__(self, simulator: Simulator, path: Path, *, speed: float = 1.0) -> None:
         self.simulator = simulator
+        self._speed = speed
         self.path = path
         self._pump: LoopPump | None = None
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         """Listen, and let virtual time run with the loop's."""
-        self._pump = LoopPump(self.simulator.timeline, asyncio.get_running_loop())
+        self._pump = LoopPump(self.simulator.timeline, asyncio.get_running_loop(), speed=self._speed)
         app = web.Application(middlewares=[self._answer_errors], client_max_size=_MOST_BYTES)
         for prefix in ("", "/{api:v[0-9]+\\.[0-9]+}"):
             for method, path, handler in self._routes():

@@ -41,6 +41,8 @@ class Scheduler:
             self._store.timeline.call_later(ALLOCATE_SECONDS, lambda: self._allocate_task(new.id))
         if new.desired > TaskState.COMPLETE:
             self._waiting.pop(new.id, None)
+            if new.state < TaskState.ASSIGNED:  # no node has ever heard of it
+                self._store.timeline.call_later(ALLOCATE_SECONDS, lambda: self._drop_unassigned(new.id))
         if new.has_ended and self._waiting:
             self.tick_soon()
 
@@ -50,6 +52,11 @@ class Scheduler:
             for service in self._store.users(network.id):
                 for task in self._store.tasks_of_service(service.id):
                     self._allocate_task(task.id)
+
+    def _drop_unassigned(self, task_id: str) -> None:
+        task = self._store.tasks.get(task_id)
+        if task is not None and task.state < TaskState.ASSIGNED:
+            self._write(task, TaskState.SHUTDOWN, task.message, err="")
 
     def _allocate_service(self, service_id: str) -> None:
         service = self._store.services.rows.get(service_id)

@@ -44,6 +44,9 @@ async def stream(
     if since_ns is None and window.until_ns is not None:
         since_ns = 0
     reader = await gated(lambda: log.open(ready.set, since_ns=since_ns))
+    end = None
+    if window.until_ns is not None:
+        end = simulator.timeline.call_later((window.until_ns - simulator.timeline.now_ns) / NANO, ready.set)
     response = web.StreamResponse()
     response.content_type = "application/json"
     try:
@@ -51,18 +54,16 @@ async def stream(
         while True:
             while reader.pending:
                 await _send(response, reader.pending.popleft(), window, filters)
-            left = None if window.until_ns is None else (window.until_ns - simulator.timeline.now_ns) / NANO
-            if reader.is_closed or (left is not None and left <= 0):
+            if reader.is_closed or (window.until_ns is not None and window.until_ns <= simulator.timeline.now_ns):
                 return response
             ready.clear()
-            try:
-                await asyncio.wait_for(ready.wait(), left)
-            except TimeoutError:
-                return response
+            await ready.wait()
     except ConnectionResetError:
         return response  # the client has gone: nobody is left to be told
     finally:
         log.release(reader)
+        if end is not None:
+            end.cancel()
 
 
 async def _send(response: web.StreamResponse, event: Json, window: Window, filters: Filters) -> None:

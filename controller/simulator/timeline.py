@@ -61,11 +61,12 @@ class Timeline:
 
 
 class LoopPump:
-    """Ties a timeline to an event loop's clock, virtual (looptime) or real."""
+    """Ties a timeline to an event loop's clock, virtual (looptime) or real; `speed` seconds pass for one of the loop's."""
 
-    def __init__(self, timeline: Timeline, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, timeline: Timeline, loop: asyncio.AbstractEventLoop, *, speed: float = 1.0) -> None:
         self._timeline = timeline
         self._loop = loop
+        self._speed = speed
         self._start_ns = timeline.now_ns
         self._start = loop.time()
         self._armed: tuple[int, asyncio.TimerHandle] | None = None
@@ -75,7 +76,7 @@ class LoopPump:
 
     def sync(self) -> None:
         """Bring the timeline up to the loop's present."""
-        self._run_to(self._start_ns + round((self._loop.time() - self._start) * NANO))
+        self._run_to(self._present_ns())
 
     def close(self) -> None:
         self._timeline.on_schedule = None
@@ -101,13 +102,15 @@ class LoopPump:
             if self._armed[0] <= due_ns:
                 return
             self._armed[1].cancel()
-        when = self._start + (due_ns - self._start_ns) / NANO
+        when = self._start + (due_ns - self._start_ns) / NANO / self._speed
         self._armed = (due_ns, self._loop.call_at(when, self._fire, due_ns))
 
     def _fire(self, due_ns: int) -> None:
         self._armed = None
-        now_ns = self._start_ns + round((self._loop.time() - self._start) * NANO)
-        self._run_to(max(now_ns, due_ns))  # a loop may fire a hair early
+        self._run_to(max(self._present_ns(), due_ns))  # a loop may fire a hair early
+
+    def _present_ns(self) -> int:
+        return self._start_ns + round((self._loop.time() - self._start) * self._speed * NANO)
 
 
 def rfc3339(time_ns: int) -> str:
