@@ -15,7 +15,7 @@ class Refusal(Exception):
 class Progress:
     """Prints each step as it begins and how long it took, with `idle` for one that changed nothing; remembers the changes."""
 
-    def __init__(self, total: int, *, idle: str = "already there", write: Callable[[str], object] = sys.stdout.write) -> None:
+    def __init__(self, total: int, *, idle: str = "already there", write: Callable[[str], object] = print) -> None:
         self._total, self._idle, self._write, self._number = total, idle, write, 0
         self.changes: list[str] = []
 
@@ -42,5 +42,5 @@ class Progress:
         self._line(f"      {text}")
 
     def _line(self, text: str) -> None:
-        self._write(text + "\n")
+        self._write(text)
         sys.stdout.flush()

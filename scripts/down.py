@@ -13,14 +13,15 @@ from scripts.state import Made, load
 def main() -> int:
     try:
         host.elevate("scripts.down")
-        _down(load())
+        take_away(load())
     except Refusal as refusal:
         print(f"make down: {refusal}", file=sys.stderr)
         return 1
     return 0
 
 
-def _down(made: Made) -> None:
+def take_away(made: Made) -> None:
+    """Undo, newest first; what others have come to use stays."""
     progress = Progress(4, idle="nothing to do")
     reachable = engine_api.answers()
     with progress.step("Stacks"):

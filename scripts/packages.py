@@ -42,14 +42,14 @@ def ensure(packages: Sequence[str], made: Made, progress: Progress) -> None:
 
 
 @contextmanager
-def _no_service_starts(policy: Path = _POLICY) -> Iterator[None]:
+def _no_service_starts() -> Iterator[None]:
     """Debian asks policy-rc.d before it starts a service; a policy of the host's own stays in force."""
-    ours = not policy.exists() or policy.read_text() == _POLICY_TEXT  # a killed run may have left it
+    ours = not _POLICY.exists() or _POLICY.read_text() == _POLICY_TEXT  # a killed run may have left it
     if ours:
-        policy.write_text(_POLICY_TEXT)
-        policy.chmod(0o755)
+        _POLICY.write_text(_POLICY_TEXT)
+        _POLICY.chmod(0o755)
     try:
         yield
     finally:
         if ours:
-            policy.unlink()
+            _POLICY.unlink()

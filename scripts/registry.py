@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import shutil
-import socket
 import time
 from pathlib import Path
 
@@ -14,6 +13,11 @@ from scripts.shell import STATE
 from scripts.state import Made
 
 PACKAGE = "docker-registry"
+# Every form in which a builder may have pushed an image.
+_MANIFESTS = (
+    "application/vnd.docker.distribution.manifest.v2+json", "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json",
+)  # fmt: skip
 PORTS = range(5000, 5010)
 DATA, CONFIG, LOG = STATE / "registry", STATE / "registry.yml", STATE / "registry.log"
 
@@ -62,12 +66,7 @@ def configuration(port: int, data: Path) -> str:
 def free_port(preferred: int | None) -> int:
     """The port of last time, if it is free, else the first free one. Raises Refusal when all are taken."""
     for port in ([preferred] if preferred else []) + list(PORTS):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if processes.port_is_free(port, host="127.0.0.1"):
             return port
     raise Refusal(f"No port from {PORTS.start} to {PORTS.stop - 1} is free on 127.0.0.1 for the registry.")
 
@@ -85,7 +84,7 @@ def holds(registry: str, name: str) -> bool:
 def _status(port: int, path: str) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        connection.request("HEAD", path, headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"})
+        connection.request("HEAD", path, headers={"Accept": ", ".join(_MANIFESTS)})
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return 0

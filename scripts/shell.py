@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from scripts.console import Refusal
@@ -51,6 +52,22 @@ def run(*argv: str, timeout: float, env: Mapping[str, str] | None = None, stdin:
     if done.returncode != 0:
         raise Refusal(f"`{' '.join(argv[:4])}` failed: {last_line(done.stderr or done.stdout)} (the whole output: {LOG})")
     return done.stdout.decode(errors="replace").strip()
+
+
+def stream(*argv: str, timeout: float, env: Mapping[str, str], say: Callable[[str], object]) -> None:
+    """Like `run`, for a command whose progress is worth reading: every line is said as it comes."""
+    last = "no output"
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(env), cwd=PROJECT
+    ) as child:
+        limit = threading.Timer(timeout, child.kill)
+        limit.start()
+        for line in child.stdout or ():
+            last = line.decode(errors="replace").rstrip()
+            say(last)
+        limit.cancel()
+    if child.returncode != 0:
+        raise Refusal(f"`{' '.join(argv[:4])}` failed: {last}")
 
 
 def build(tag: str, context: bytes, *options: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -12,9 +11,11 @@ from typing import Any
 
 from scripts import engine_api
 from scripts.console import Progress, Refusal
-from scripts.shell import PROJECT, SOCKET, attempt, run
+from scripts.processes import port_is_free
+from scripts.shell import PROJECT, SOCKET, attempt, run, stream
 from scripts.state import Made
 
+PRODBREAKER = str(PROJECT / ".venv/bin/prodbreaker")
 APPLICATION, CONTROLLER = "shop", "prodbreaker"
 TOKEN = "prodbreaker_token"  # noqa: S105 - the secret's name, not its value
 TOKEN_FILE = PROJECT / ".state" / TOKEN
@@ -49,12 +50,12 @@ def ensure_token(made: Made, progress: Progress) -> None:
 def ensure(made: Made, names: Mapping[str, str], progress: Progress) -> None:
     """End with both stacks as declared, every replica healthy. Raises Refusal when they do not get there in time."""
     for stack in order(controller_runs=bool(engine_api.of_stack("services", CONTROLLER))):
-        if stack == CONTROLLER and not (PROJECT / "controller/cli/run.py").exists():
+        if stack == CONTROLLER and not _prodbreaker_works():
             continue
         if stack not in made.stacks:
             if engine_api.of_stack("services", stack):
                 raise Refusal(f"A stack named {stack} is here already, not made by make up: remove or rename it first.")
-            if not port_is_free(PORTS[stack]):
+            if not port_is_free(PORTS[stack], host=""):
                 raise Refusal(f"Port {PORTS[stack]} is taken by something else on this host, and stack {stack} listens there.")
             made.stacks.append(stack)
             made.save()
@@ -63,16 +64,16 @@ def ensure(made: Made, names: Mapping[str, str], progress: Progress) -> None:
 
 
 def apply(stack: str, names: Mapping[str, str], progress: Progress) -> None:
-    """Make the Swarm match manifests/STACK.yml through ProdBreaker itself."""
-    scope = (str(PROJECT / ".venv/bin/prodbreaker"), "{}", "-c", f"manifests/{stack}.yml", "--stack", stack)
-    if not list((PROJECT / "controller/adapters").glob("files*")):
+    """Make the Swarm match manifests/STACK.yml through ProdBreaker itself; its own plan says whether there is anything to do."""
+    if not _prodbreaker_works():
         deploy_with_docker(stack, names, progress)
         return
-    plan = attempt(*(word.format("plan") for word in scope), "--detailed-exitcode", timeout=120, env=names)
-    if plan.returncode == 0:
+    scope = ("-c", f"manifests/{stack}.yml", "--stack", stack)
+    if attempt(PRODBREAKER, "plan", *scope, "--detailed-exitcode", timeout=120, env=names).returncode == 0:
         return
     progress.change(f"prodbreaker apply --stack {stack}")
-    run(*(word.format("apply") for word in scope), "--timeout", f"{PATIENCE:.0f}", timeout=PATIENCE + 60, env=names)
+    limit = ("--timeout", f"{PATIENCE:.0f}")
+    stream(PRODBREAKER, "apply", *scope, *limit, timeout=PATIENCE + 60, env=names, say=lambda line: progress.note(f"  {line}"))
 
 
 def deploy_with_docker(stack: str, names: Mapping[str, str], progress: Progress) -> None:
@@ -80,6 +81,10 @@ def deploy_with_docker(stack: str, names: Mapping[str, str], progress: Progress)
     if not engine_api.of_stack("services", stack):
         progress.change(f"docker stack deploy {stack}")
         run("docker", "stack", "deploy", "-c", f"manifests/{stack}.yml", stack, timeout=300, env=names)
+
+
+def _prodbreaker_works() -> bool:
+    return any((PROJECT / "controller/adapters").glob("files*")) and (PROJECT / "controller/cli/run.py").exists()
 
 
 def wait_until_healthy(stack: str, progress: Progress) -> None:
@@ -126,17 +131,6 @@ def _leftovers(stack: str) -> bool:
     return any(engine_api.of_stack(kind, stack) for kind in ("tasks", "networks")) or bool(
         engine_api.of_stack("containers/json", stack, all="true")
     )
-
-
-def port_is_free(port: int) -> bool:
-    """Whether a task may listen on it, on all interfaces as ports in mode `host` do."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-        except OSError:
-            return False
-        return True
 
 
 def _page_answers(url: str) -> bool:

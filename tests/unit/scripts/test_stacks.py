@@ -1,0 +1,117 @@
+"""In which order stacks are applied, when they count as healthy, and whose are left alone."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import stacks
+from scripts.console import Progress, Refusal
+from scripts.state import Made, load
+from tests.unit.scripts.conftest import FakeHost
+
+
+def service(name: str, running: int, desired: int) -> dict[str, Any]:
+    return {"Spec": {"Name": name}, "ServiceStatus": {"RunningTasks": running, "DesiredTasks": desired}}
+
+
+def test_a_controller_that_runs_gets_the_new_variables_before_the_application() -> None:
+    assert stacks.order(controller_runs=True) == ["prodbreaker", "shop"]
+    assert stacks.order(controller_runs=False) == ["shop", "prodbreaker"]
+
+
+@pytest.mark.parametrize(
+    ("services", "waiting"),
+    [
+        ([], ["no services"]),
+        ([service("shop_web", 2, 3), service("shop_redis", 1, 1)], ["shop_web 2/3"]),
+        ([{"Spec": {"Name": "shop_web"}}], ["shop_web 0/1"]),
+        ([service("shop_web", 3, 3), service("shop_job", 0, 0)], []),
+    ],
+)
+def test_a_stack_is_ready_when_every_replica_runs(services: list[dict[str, Any]], waiting: list[str]) -> None:
+    assert stacks.unready(services) == waiting
+
+
+@pytest.fixture
+def _healthy(fake_host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stacks, "port_is_free", lambda *_, **__: True)
+    monkeypatch.setattr(stacks, "_page_answers", lambda _: True)
+    monkeypatch.setattr(stacks, "unready", lambda _: [])
+    monkeypatch.setattr(stacks, "_prodbreaker_works", lambda: True)
+
+
+@pytest.mark.usefixtures("_healthy")
+def test_stacks_as_declared_are_planned_and_not_applied(fake_host: FakeHost, made: Made, progress: Progress) -> None:
+    stacks.ensure(made, {}, progress)
+    assert [command.split()[1] for command in fake_host.ran] == ["plan", "plan"]
+    assert (progress.changes, load(made.path).stacks) == ([], ["shop", "prodbreaker"])
+
+
+@pytest.mark.usefixtures("_healthy")
+def test_a_stack_that_differs_is_applied(
+    fake_host: FakeHost, made: Made, progress: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_host.failing[f"{stacks.PRODBREAKER} plan -c manifests/shop.yml"] = "changes"
+    streamed: list[tuple[str, ...]] = []
+    monkeypatch.setattr(stacks, "stream", lambda *argv, **_: streamed.append(argv[1:]))
+    stacks.ensure(made, {}, progress)
+    assert streamed == [("apply", "-c", "manifests/shop.yml", "--stack", "shop", "--timeout", "240")]
+
+
+def test_a_stack_of_the_same_name_that_was_there_before_is_refused(fake_host: FakeHost, made: Made, progress: Progress) -> None:
+    fake_host.api["/services"] = [service("shop_web", 1, 1)]
+    with pytest.raises(Refusal, match="is here already, not made by make up"):
+        stacks.ensure(made, {}, progress)
+    assert (fake_host.ran, made.stacks) == ([], [])
+
+
+def test_a_taken_port_is_refused_before_anything_is_applied(
+    fake_host: FakeHost, made: Made, progress: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("", 0)) as taken:
+        monkeypatch.setattr(stacks, "PORTS", {"shop": taken.getsockname()[1]})
+        with pytest.raises(Refusal, match="is taken by something else"):
+            stacks.ensure(made, {}, progress)
+    assert fake_host.ran == []
+
+
+def test_a_stack_that_does_not_become_healthy_is_refused_with_what_the_engine_says(
+    fake_host: FakeHost, progress: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacks, "PATIENCE", 0.0)
+    fake_host.api["/services"] = [service("shop_web", 1, 3)]
+    fake_host.api["/tasks"] = [{"Status": {"Err": "No such image"}}, {"Status": {}}]
+    with pytest.raises(Refusal, match=r"shop_web 1/3; the engine says: No such image"):
+        stacks.wait_until_healthy("shop", progress)
+
+
+def test_the_token_is_made_once_and_read_by_root_alone(
+    fake_host: FakeHost, made: Made, progress: Progress, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    monkeypatch.setattr(stacks, "TOKEN_FILE", file)
+    fake_host.api["/secrets"] = []
+    fake_host.printing["docker secret create"] = "id1\n"
+    stacks.ensure_token(made, progress)
+    assert (file.stat().st_mode & 0o777, len(file.read_text())) == (0o600, 43)
+    assert load(made.path).secrets == ["id1"]
+    assert file.read_text() not in " ".join(fake_host.ran)
+    fake_host.api["/secrets"] = [{"Spec": {"Name": "prodbreaker_token"}}]
+    stacks.ensure_token(made, progress)
+    assert len(progress.changes) == 1
+
+
+def test_only_stacks_and_secrets_that_make_up_made_are_removed(
+    fake_host: FakeHost, made: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(stacks, "TOKEN_FILE", tmp_path / "token")
+    made.stacks, made.secrets = ["shop", "prodbreaker"], ["id1"]
+    fake_host.api["/secrets/id1"] = {}
+    fake_host.api["/services"] = lambda: [] if any("rm prodbreaker" in command for command in fake_host.ran) else [{}]
+    stacks.remove(made)
+    assert fake_host.ran == ["docker stack rm prodbreaker", "docker secret rm id1"]
+    assert (made.stacks, made.secrets) == ([], [])
