@@ -1,0 +1,37 @@
+"""What the HTTP interface asks of the controller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from controller.model.plan import Plan
+from controller.model.status import Key, ServiceStatus
+
+
+class Controller(Protocol):
+    """Methods that reach for the Swarm raise ProdBreakerError."""
+
+    def readiness(self) -> Mapping[str, bool]:
+        """What must hold before this controller can be relied on, in words, and whether it does."""
+        ...
+
+    def statuses(self) -> Sequence[ServiceStatus]: ...
+
+    def stacks(self) -> Mapping[str, str]:
+        """By name, what is wrong with a stack's manifest; empty where nothing is."""
+        ...
+
+    def owner(self, service_name: str) -> Key | None:
+        """The key of the declared service whose real name this is."""
+        ...
+
+    async def plans(self) -> Sequence[Plan]:
+        """What would be written now, stack by stack."""
+        ...
+
+    async def pause(self, target: str) -> None:
+        """Stop acting on `STACK` or `STACK/SERVICE`; done twice, it is done once."""
+        ...
+
+    async def resume(self, target: str) -> None: ...
