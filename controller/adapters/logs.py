@@ -72,15 +72,12 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def configure_logging(level: str, *, secrets: Iterable[str | bytes] = (), stream: TextIO | None = None) -> Redactor:
-    """Send this process's log to a stream, stderr unless told otherwise; what it returns can be told further secrets."""
-    redactor = Redactor()
-    redactor.hide(secrets)
+def configure_logging(level: str, redactor: Redactor, *, stream: TextIO | None = None) -> None:
+    """Send this process's log to a stream, stderr unless told otherwise; replaces what was configured before."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter(redactor))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger(LOGGER).setLevel(level)
-    return redactor
 
 
 def _forms(secret: str | bytes) -> set[str]:

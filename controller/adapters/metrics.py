@@ -17,7 +17,7 @@ PASS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 
 
-class PrometheusRecorder:
+class Metrics:
     """Implements `controller.engine.records.Recorder`; `registry` is what a scrape reads."""
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
