@@ -1,1 +1,228 @@
-"""The composition root: builds adapters, starts the named tasks, drains on SIGTERM."""
+"""The composition root: builds the adapters, starts the named tasks, drains on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+from aiohttp import web
+from watchfiles import awatch
+
+from controller.adapters.files import load_files
+from controller.adapters.journal import SqliteJournal
+from controller.adapters.logs import Redactor, configure_logging
+from controller.adapters.metrics import Metrics
+from controller.adapters.swarm import DockerSwarm, resolve_endpoint
+from controller.core.planner import Options
+from controller.engine.apply import plan_stack
+from controller.engine.board import Board
+from controller.engine.clock import SystemClock
+from controller.engine.declarations import Declarations
+from controller.engine.executor import Executor
+from controller.engine.loop import Loop, run_workers
+from controller.engine.memory import Memory
+from controller.engine.observer import Observer
+from controller.engine.pausing import set_paused
+from controller.engine.reconciler import Reconciler, World
+from controller.engine.workqueue import WorkQueue
+from controller.errors import JournalError, SettingsError
+from controller.model.plan import Plan
+from controller.model.spec import DesiredStack
+from controller.model.status import Key, ServiceStatus
+from controller.settings import Settings
+from controller.sources.docker_events import DockerEvents
+from controller.sources.manifests import Manifests
+from controller.sources.resync import resync
+from controller.web import make_app, make_runner
+
+log = logging.getLogger("prodbreaker.runtime")
+
+DRAIN_SECONDS = 8.0  # promised are ten from SIGTERM to the end of the process
+_JITTER = 0.1
+_SHORTEST_SECRET = 8  # bytes; to mask a short word would blot out every service that is called like it
+
+
+def run_controller(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises ProdBreakerError when it cannot start."""
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    async with AsyncExitStack() as cleanup:
+        controller = await Controller.build(settings, cleanup)
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await controller.serve(cleanup)
+        await controller.run(stop)
+
+
+class Controller:
+    """The parts, wired; answers what the web asks (controller.web.ports)."""
+
+    def __init__(self, settings: Settings, world: World, swarm: DockerSwarm, recorder: Metrics, redactor: Redactor) -> None:
+        self._settings, self._world, self._swarm, self._recorder = settings, world, swarm, recorder
+        self._queue = WorkQueue(jitter=jittered)
+        self._loop = Loop(self._queue, Reconciler(world), world.observer, recorder)
+        self._events = DockerEvents(
+            swarm, self._queue, world.declarations, world.observer, recorder, world.clock, jitter=jittered
+        )
+        load = partial(_load, redactor)
+        self._manifests = Manifests(settings.manifests, load, world.declarations, self._queue, recorder)
+
+    @classmethod
+    async def build(cls, settings: Settings, cleanup: AsyncExitStack) -> Controller:
+        """Open everything that the controller stands on; `cleanup` closes it again, in reverse."""
+        token = settings.bearer_token()
+        redactor = Redactor()
+        redactor.hide([token] if token else [])
+        configure_logging(settings.log_level, redactor)
+        if not settings.manifests.is_dir():
+            raise SettingsError(f"PRODBREAKER_MANIFESTS: {settings.manifests} is not a folder")
+        clock, recorder = SystemClock(), Metrics()
+        journal = SqliteJournal(settings.journal)
+        cleanup.push_async_callback(journal.close)
+        memory = Memory(journal)
+        try:
+            await journal.open()
+            await memory.load()
+        except JournalError as error:
+            log.error("journal", extra={"fields": {"reason": str(error)}})  # noqa: TRY400 - it goes on without memories
+        swarm = DockerSwarm(resolve_endpoint(os.environ), on_call=recorder.api_call, workers=settings.workers)
+        cleanup.push_async_callback(swarm.close)
+        world = World(
+            swarm=swarm,
+            observer=Observer(swarm),
+            declarations=Declarations(),
+            memory=memory,
+            executor=Executor(swarm, clock, concurrency=settings.workers, with_registry_auth=settings.with_registry_auth),
+            board=Board(),
+            journal=journal,
+            recorder=recorder,
+            clock=clock,
+            options=Options(resolve=settings.resolve_image, prune=settings.prune, own_stack=settings.own_stack),
+        )
+        return cls(settings, world, swarm, recorder, redactor)
+
+    async def serve(self, cleanup: AsyncExitStack) -> None:
+        """Open the HTTP interface. Raises SettingsError when its address cannot be had."""
+        host, _, port = self._settings.listen.rpartition(":")
+        app = make_app(
+            self,
+            token=self._settings.bearer_token(),
+            registry=self._recorder.registry,
+            loopback_only=host in ("127.0.0.1", "localhost", "[::1]"),
+        )
+        runner = make_runner(app)
+        await runner.setup()
+        cleanup.push_async_callback(runner.cleanup)
+        try:
+            await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+        except OSError as error:
+            raise SettingsError(f"PRODBREAKER_LISTEN: {self._settings.listen} cannot be listened on: {error}") from error
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`, then let the passes under way end and take no more."""
+        await self._manifests.read_all()
+        log.info("started", extra={"fields": {"stacks": sorted(self._world.declarations.stacks)}})
+        seconds = self._settings.resync_seconds
+        eternal = {
+            "docker-events": self._events.run(),  # tells within milliseconds that something changed
+            "manifests": self._manifests.run(_changes(self._settings.manifests, stop), resync_seconds=seconds),
+            "resync": resync(self._queue, self._world.declarations, seconds=seconds, jitter=jittered),  # finds what was missed
+        }
+        tasks = [asyncio.create_task(task, name=name) for name, task in eternal.items()]
+        workers = asyncio.create_task(run_workers(self._loop, self._settings.workers), name="workers")
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        done, _ = await asyncio.wait([*tasks, workers, stopped], return_when=asyncio.FIRST_COMPLETED)
+        await self._drain([*tasks, stopped], workers)
+        for task in done - {stopped}:  # one that should never end did
+            task.result()
+            raise RuntimeError(f"the task {task.get_name()} ended by itself")
+
+    async def _drain(self, tasks: Sequence[asyncio.Task[object]], workers: asyncio.Task[None]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._queue.close()
+        _, late = await asyncio.wait([workers], timeout=DRAIN_SECONDS)
+        if late:
+            log.warning("passes cut short", extra={"fields": {"seconds": DRAIN_SECONDS}})
+            workers.cancel()
+            await asyncio.gather(workers, return_exceptions=True)
+        try:
+            await self._world.memory.save()
+        except JournalError as error:
+            log.error("journal", extra={"fields": {"reason": str(error)}})  # noqa: TRY400 - a full disk is no bug to trace
+        log.info("stopped")
+
+    # What the web asks.
+
+    def readiness(self) -> Mapping[str, bool]:
+        keys = self._world.declarations.keys()
+        return {
+            "first pass done": self._loop.has_passed(keys),
+            "event stream up": self._events.is_up,
+            "journal writable": self._world.journal.writable,
+        }
+
+    def statuses(self) -> Sequence[ServiceStatus]:
+        return self._world.board.statuses()
+
+    def stacks(self) -> Mapping[str, str]:
+        """By stack, what is wrong with its manifest; empty when nothing is."""
+        declarations = self._world.declarations
+        return {
+            name: declarations.errors.get(name, "") for name in sorted(declarations.stacks.keys() | declarations.errors.keys())
+        }
+
+    def owner(self, service_name: str) -> Key | None:
+        return self._world.declarations.owner(service_name)
+
+    async def plans(self) -> Sequence[Plan]:
+        world = self._world
+        observer = Observer(self._swarm)
+        return [
+            await plan_stack(self._swarm, observer, world.memory, stack, world.options)
+            for _, stack in sorted(world.declarations.stacks.items())
+        ]
+
+    async def pause(self, target: str) -> None:
+        await set_paused(self._swarm, self._world.clock, target, paused=True)
+
+    async def resume(self, target: str) -> None:
+        await set_paused(self._swarm, self._world.clock, target, paused=False)
+        for key in self._world.declarations.keys():  # noqa: SIM118 - a method of its own, not a mapping's
+            if target in (key.stack, str(key)):
+                self._queue.add(Key(key.stack, key.service), reason="resumed")
+
+
+def jittered(seconds: float) -> float:
+    """A delay that differs from controller to controller."""
+    return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - spreads load, guards nothing
+
+
+def _load(redactor: Redactor, path: Path, name: str) -> DesiredStack:
+    """Read a manifest. The controller's own settings are none of its business, and no log will show its secrets."""
+    environment = {key: text for key, text in os.environ.items() if not key.startswith("PRODBREAKER_")}
+    stack = load_files([str(path)], stack=name, environment=environment)
+    redactor.hide(secret.content for secret in stack.secrets.values() if len(secret.content) >= _SHORTEST_SECRET)
+    return stack
+
+
+async def _changes(directory: Path, stop: asyncio.Event) -> AsyncIterator[object]:
+    """One item per burst of edits; a folder that cannot be watched leaves everything to the resync."""
+    while not stop.is_set():
+        try:
+            async for changes in awatch(directory, stop_event=stop, debounce=200, recursive=True):
+                yield changes
+        except OSError as error:
+            log.warning("manifests not watched", extra={"fields": {"reason": str(error)}})
+            await asyncio.sleep(60.0)
