@@ -128,8 +128,10 @@ def _configs(service: Data, path: Path, stack: Stack) -> list[Json]:
     credential = service.get("credential_spec", {}).get("config")
     if not credential:
         return references
+    name = real_name(credential, stack.configs, stack.namespace)
     if credential not in stack.configs:
         stack.findings.error((*path, "credential_spec", "config"), f"there is no config {credential!r} in this stack")
-    name = real_name(credential, stack.configs, stack.namespace)
+    elif name not in (credential, stack.namespace.scope(credential)):
+        stack.findings.error((*path, "credential_spec", "config"), f"docker finds {credential!r} only without a name of its own")
     runtime = {"ConfigID": symbolic_id(name), "ConfigName": name, "Runtime": {}}
     return sorted([*references, runtime], key=lambda entry: str(entry["ConfigName"]))

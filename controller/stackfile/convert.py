@@ -117,7 +117,7 @@ def _resources(resources: Data) -> Json:
 
 def _amounts(amounts: Data) -> dict[str, Any]:
     result = pick(amounts, {"MemoryBytes": "memory", "Pids": "pids"})
-    if nano := parse_cpus(amounts.get("cpus") or "0"):
+    if nano := parse_cpus(amounts.get("cpus", "")):
         result["NanoCPUs"] = nano
     return result
 

@@ -134,8 +134,10 @@ def _options(*, allows_null: bool) -> Callable[[Any], Any]:
 def _hosts(value: Any) -> Any:
     """Read `{host: address}` or `[host:address]` as `host:address`, with `=` and brackets of IPv6 put right."""
     if isinstance(value, dict):
-        pairs = _pairs(absent=None)(value)
-        entries = sorted(f"{host}:{address}" for host, address in pairs.items() if address is not None)
+        for host, address in value.items():
+            if address is not None and not isinstance(address, str):
+                raise _refuse_at(host, "must be a string; docker garbles anything else")
+        entries = sorted(f"{host}:{address}" for host, address in value.items() if address is not None)
     elif isinstance(value, list):
         for item in check_unique(value):
             _split_pair(item, None)  # refuses what is no string

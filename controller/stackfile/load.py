@@ -61,14 +61,16 @@ def _absolute(file: str, working_directory: str) -> str:
 
 def _load_documents(files: Sequence[str], working_directory: str, inputs: Inputs) -> list[Document]:
     documents: list[Document] = []
-    unreadable: list[Problem] = []
+    problems: list[Problem] = []
     for file in files:
         try:
             documents.append(load_document(file, _absolute(file, working_directory), inputs))
         except ManifestError as error:
-            unreadable.extend(error.problems)
-    if unreadable:
-        raise ManifestError([*unreadable, *(problem for document in documents for problem in document.findings.errors)])
+            problems.extend(error.problems)
+        else:
+            problems.extend(documents[-1].findings.errors)
+    if len(documents) < len(files):
+        raise ManifestError(problems)
     return documents
 
 

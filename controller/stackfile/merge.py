@@ -29,7 +29,8 @@ def merge_objects(base: dict[str, Data], override: dict[str, Data]) -> dict[str,
 def _merge_service(base: Data, override: Data) -> Data:
     # Docker keys and sorts these lists of the base even where the override has none.
     untouched: Data = {key: [] for key in _KEYED & base.keys() - override.keys()}
-    return _merge_fields(base, {**override, **untouched})
+    given = {key: value for key, value in override.items() if value or key not in _KEYED or key in base}
+    return _merge_fields(base, {**given, **untouched})
 
 
 def _merge_fields(base: Data, override: Data) -> Data:
@@ -77,8 +78,9 @@ def _merge_logging(base: Data, override: Data) -> Data:
     if len(drivers) > 1:
         return override
     merged = {**base, **override, "driver": override.get("driver") or base.get("driver", "")}
-    if "options" in base or "options" in override:
-        merged["options"] = {**base.get("options", {}), **override.get("options", {})}
+    merged.pop("options", None)
+    if "options" in base:  # docker loses the override's where the base has none
+        merged["options"] = {**base["options"], **override.get("options", {})}
     return merged
 
 

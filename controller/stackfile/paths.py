@@ -6,7 +6,7 @@ import posixpath
 import re
 from dataclasses import dataclass
 
-_WINDOWS_ABSOLUTE = re.compile(r"[a-zA-Z]:[\\/]|\\\\|//")
+_WINDOWS_ABSOLUTE = re.compile(r"[a-zA-Z]:[\\/]|[\\/]{2}[^\\/.][^\\/]*[\\/][^\\/.][^\\/]*[\\/]")  # a drive, or a server's share
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def _decode(data: bytes, file: str) -> str:
     try:
         return data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8", "replace")
+        before = data[: error.start].decode("utf-16" if wide else "utf-8", "replace")
         reason = f"is not text: byte {data[error.start]:#04x} is not valid {error.encoding.upper()}"
         raise fault(file, *_position(before, len(before)), reason) from None
 
@@ -107,12 +107,14 @@ def _position(text: str, offset: int) -> tuple[int, int]:
 
 def _syntax_fault(error: YAMLError, text: str, file: str) -> ManifestError:
     mark = getattr(error, "problem_mark", None)
-    if mark is not None:
-        context = getattr(error, "context", None)
-        reason = f"{context}: {error.problem}" if context else error.problem  # type: ignore[attr-defined]  # a MarkedYAMLError
-        return fault(file, mark.line + 1, mark.column + 1, f"is not valid YAML: {reason}")
-    offset = next((index for index, char in enumerate(text) if not _is_printable(char)), 0)
-    return fault(file, *_position(text, offset), f"is not text: control character {text[offset]!r}")
+    if mark is None:  # the only other errors are those of characters that YAML has no place for
+        offset = next(index for index, char in enumerate(text) if not _is_printable(char))
+        return fault(file, *_position(text, offset), f"is not text: control character {text[offset]!r}")
+    offset = min(mark.index, len(text))
+    context, reason = getattr(error, "context", None), getattr(error, "problem", None)
+    if text[offset : offset + 1] == "\t":
+        context, reason = None, "a tab stands where only spaces may indent"
+    return fault(file, *_position(text, offset), f"is not valid YAML: {f'{context}: {reason}' if context else reason}")
 
 
 def _is_printable(char: str) -> bool:

@@ -253,7 +253,7 @@ class Service(TypedDict, total=False):
     restart: str
     secrets: list[Annotated[FileReference, fields.BY_SOURCE]]
     security_opt: Strings
-    shm_size: TextOrNumber
+    shm_size: str
     stdin_open: bool
     stop_grace_period: Duration
     stop_signal: str

@@ -16,7 +16,7 @@ _NANOSECONDS = {
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
-_SIZE = re.compile(r"([0-9]{1,19}(?:\.[0-9]*)?|\.[0-9]+) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE)
+_SIZE = re.compile(r"(\+?[0-9]{1,19}(?:\.[0-9]*)?|\+?\.[0-9]+) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE)
 _BYTES = {"": 1, **{unit: 1024**power for power, unit in enumerate("kmgtp", start=1)}}
 _CPUS = re.compile(r"[-+]?(?:[0-9]{1,19}/[0-9]{1,19}|(?:[0-9]{1,19}\.?[0-9]{0,19}|\.[0-9]{1,19})(?:[eE][-+]?[0-9]{1,2})?)")
 _MAX_INT64 = (1 << 63) - 1
@@ -54,10 +54,10 @@ def parse_size(text: str) -> int:
 
 
 def parse_cpus(text: str) -> int:
-    """Read a number of CPUs such as `0.5` or `1/2` as billionths; raises ValueError."""
-    if not _CPUS.fullmatch(text) or re.search(r"/0+$", text):
+    """Read a number of CPUs such as `0.5` or `1/2` as billionths, nothing as none; raises ValueError."""
+    if text and (not _CPUS.fullmatch(text) or re.search(r"/0+$", text)):
         raise ValueError(f"{text!r} is not a number of CPUs; write it as '0.5'")
-    nano = Fraction(text) * 1_000_000_000
+    nano = Fraction(text or 0) * 1_000_000_000
     if nano.denominator != 1:
         raise ValueError(f"{text!r} is finer than a billionth of a CPU")
     return int(nano)

@@ -1,0 +1,1 @@
+"""Stack files by behaviour: what is read, what it becomes, and what is refused where."""
