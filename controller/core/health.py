@@ -66,6 +66,16 @@ def _is_current(spec: Json, template: Json) -> bool:
     ) == template.get("ForceUpdate", 0)
 
 
+def may_be_depended_on(wanted: DesiredService, snapshot: Snapshot) -> bool:
+    """Whether services that depend on this one may be created: all replicas run, or some while it is being updated."""
+    live = snapshot.services.get(wanted.name)
+    if live is None:
+        return False
+    running, desired = replica_counts(live, snapshot)
+    is_updating = (live.get("UpdateStatus") or {}).get("State", "") in UPDATING
+    return running >= desired or (is_updating and running > 0)
+
+
 def is_converged(status: ServiceStatus) -> bool:
     return status.health in (Health.HEALTHY, Health.SUSPENDED)
 

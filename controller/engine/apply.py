@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from controller.core.health import is_converged, service_status
+from controller.core.health import is_converged, may_be_depended_on, service_status
 from controller.core.planner import Options, ServicePlanner, make_plan
 from controller.engine.executor import ActionResult, Executor
 from controller.engine.memory import Memory
@@ -114,12 +114,12 @@ def _gate(
 ) -> tuple[Plan, list[Action]]:
     """The part of the plan that may go on now, and the services that wait for others. Removals come when nothing waits."""
     now = asyncio.get_running_loop().time()
-    unready = {service.name: is_converged(service_status(service, snapshot, None, None)) for service in desired.services.values()}
+    is_ready = {service.name: may_be_depended_on(service, snapshot) for service in desired.services.values()}
     ready: list[Action] = []
     deferred: list[Action] = []
     deadlines = {service.name: service.policy.rollback.deadline.total_seconds() for service in desired.services.values()}
     for action in plan.actions:
-        names = [name for name in action.after if not unready[name]]
+        names = [name for name in action.after if not is_ready[name]]
         if not names:
             ready.append(action)
             continue

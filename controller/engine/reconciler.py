@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from controller.core.health import is_converged, service_status
+from controller.core.health import may_be_depended_on, service_status
 from controller.core.planner import Options, ServicePlanner, plan_shared
 from controller.core.state import paused_targets
 from controller.engine.board import Board
@@ -62,6 +62,7 @@ class Reconciler:
         self._world = world
         self._planner: tuple[DesiredStack, Snapshot, ServicePlanner] | None = None
         self._waiting_since: dict[Key, float] = {}
+        self._ended: dict[Key, tuple[PassResult, str]] = {}
         self._told: dict[Key, tuple[Notice, ...]] = {}
 
     async def reconcile(self, due: Due) -> Verdict:
@@ -71,13 +72,19 @@ class Reconciler:
         verdict = await self._pass(due, reconcile_id)
         seconds = world.clock.monotonic() - started
         world.recorder.pass_done(verdict.result, seconds)
-        level = logging.DEBUG if verdict.result is PassResult.UNCHANGED else logging.INFO
+        level = logging.INFO if self._is_news(due.key, verdict) else logging.DEBUG
         fields = {"reconcile_id": reconcile_id, "key": str(due.key), "result": verdict.result.value, "due": due.reason}
         log.log(level, "pass", extra={"fields": {**fields, "reason": verdict.reason, "seconds": round(seconds, 4)}})
         reason = verdict.reason or due.reason
         record = PassRecord(reconcile_id, str(due.key), wall, seconds, verdict.result, reason)
         await self._journal(record)
         return verdict
+
+    def _is_news(self, key: Key, verdict: Verdict) -> bool:
+        """A pass that wrote, or that ended otherwise than the one before it."""
+        before = self._ended.get(key, (PassResult.UNCHANGED, ""))
+        self._ended[key] = (verdict.result, verdict.reason)
+        return verdict.result is PassResult.CHANGED or before != self._ended[key]
 
     async def _pass(self, due: Due, reconcile_id: str) -> Verdict:
         found = self._world.declarations.find(due.key)
@@ -157,7 +164,7 @@ class Reconciler:
         unready = [
             before.name
             for before in (desired.services[name] for name in service.depends_on)
-            if not is_converged(service_status(before, snapshot, None, None))
+            if not may_be_depended_on(before, snapshot)
         ]
         if action.verb is not Verb.CREATE or not unready:
             self._waiting_since.pop(key, None)
