@@ -22,6 +22,6 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 APP_VE
 WORKDIR /srv
 USER 65534:65534
 EXPOSE 8000
-HEALTHCHECK --interval=5s --timeout=2s --start-period=20s --retries=3 \
-  CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/livez', timeout=1)"]
+# A replica counts from its first healthy answer: asked often, a heal is fast.
+HEALTHCHECK --interval=2s --timeout=2s --start-period=20s --retries=3 CMD ["python", "-IS", "/srv/app/probe.py"]
 ENTRYPOINT ["gunicorn", "--config", "/srv/app/gunicorn_conf.py", "app:create_app()"]

@@ -26,7 +26,7 @@ PATIENCE = 240.0  # seconds for all replicas to be healthy: images are pulled, t
 
 def variables(images: Mapping[str, str]) -> dict[str, str]:
     """What the manifests interpolate on this host."""
-    return {**images, "DOCKER_GID": str(SOCKET.stat().st_gid)}
+    return {**images, "DOCKER_GID": str(SOCKET.stat().st_gid), "PROJECT_DIR": str(PROJECT)}
 
 
 def order(*, controller_runs: bool) -> list[str]:
@@ -50,8 +50,6 @@ def ensure_token(made: Made, progress: Progress) -> None:
 def ensure(made: Made, names: Mapping[str, str], progress: Progress) -> None:
     """End with both stacks as declared, every replica healthy. Raises Refusal when they do not get there in time."""
     for stack in order(controller_runs=bool(engine_api.of_stack("services", CONTROLLER))):
-        if stack == CONTROLLER and not _prodbreaker_works():
-            continue
         if stack not in made.stacks:
             if engine_api.of_stack("services", stack):
                 raise Refusal(f"A stack named {stack} is here already, not made by make up: remove or rename it first.")
@@ -65,26 +63,12 @@ def ensure(made: Made, names: Mapping[str, str], progress: Progress) -> None:
 
 def apply(stack: str, names: Mapping[str, str], progress: Progress) -> None:
     """Make the Swarm match manifests/STACK.yml through ProdBreaker itself; its own plan says whether there is anything to do."""
-    if not _prodbreaker_works():
-        deploy_with_docker(stack, names, progress)
-        return
     scope = ("-c", f"manifests/{stack}.yml", "--stack", stack)
     if attempt(PRODBREAKER, "plan", *scope, "--detailed-exitcode", timeout=120, env=names).returncode == 0:
         return
     progress.change(f"prodbreaker apply --stack {stack}")
     limit = ("--timeout", f"{PATIENCE:.0f}")
     stream(PRODBREAKER, "apply", *scope, *limit, timeout=PATIENCE + 60, env=names, say=lambda line: progress.note(f"  {line}"))
-
-
-def deploy_with_docker(stack: str, names: Mapping[str, str], progress: Progress) -> None:
-    """Stands in for `apply` until the command exists."""
-    if not engine_api.of_stack("services", stack):
-        progress.change(f"docker stack deploy {stack}")
-        run("docker", "stack", "deploy", "-c", f"manifests/{stack}.yml", stack, timeout=300, env=names)
-
-
-def _prodbreaker_works() -> bool:
-    return any((PROJECT / "controller/adapters").glob("files*")) and (PROJECT / "controller/cli/run.py").exists()
 
 
 def wait_until_healthy(stack: str, progress: Progress) -> None:

@@ -41,7 +41,6 @@ def _healthy(fake_host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stacks, "port_is_free", lambda *_, **__: True)
     monkeypatch.setattr(stacks, "_page_answers", lambda _: True)
     monkeypatch.setattr(stacks, "unready", lambda _: [])
-    monkeypatch.setattr(stacks, "_prodbreaker_works", lambda: True)
 
 
 @pytest.mark.usefixtures("_healthy")
