@@ -1,0 +1,90 @@
+"""The HTTP interface on a real socket, over a controller that says what a test tells it to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import Client, TestServer
+from prometheus_client import CollectorRegistry, Counter
+
+from controller.model.plan import Action, Change, ObjectKind, Plan, Reason, Verb
+from controller.model.status import Health, Key, ServiceStatus, Sync
+from controller.web import make_app
+from controller.web.ports import Controller
+
+TOKEN = "S3CR3T-token"
+Client: TypeAlias = TestClient[web.Request, web.Application]
+Connect: TypeAlias = Callable[..., Awaitable[Client]]
+
+
+@dataclass
+class ScriptedController:
+    ready: dict[str, bool] = field(default_factory=lambda: {"first pass done": True, "event stream up": True})
+    switched: list[tuple[str, bool]] = field(default_factory=list)
+    planned: int = 0
+    failure: Exception | None = None
+    message: str = ""
+    plan_waits_for: Callable[[], Awaitable[object]] | None = None
+
+    def readiness(self) -> Mapping[str, bool]:
+        return self.ready
+
+    def statuses(self) -> Sequence[ServiceStatus]:
+        return [ServiceStatus("shop_web", Sync.OUT_OF_SYNC, Health.DEGRADED, 1, 3, self.message)]
+
+    def stacks(self) -> Mapping[str, str]:
+        return {"shop": "", "blog": "blog.yml:1:1: no"}
+
+    def owner(self, service_name: str) -> Key | None:
+        return Key("shop", "web") if service_name == "shop_web" else None
+
+    async def plans(self) -> Sequence[Plan]:
+        self.planned += 1
+        if self.plan_waits_for:
+            await self.plan_waits_for()
+        if self.failure:
+            raise self.failure
+        change = Change("image", "app:1", "app:2")
+        return [Plan("shop", (Action(Verb.UPDATE, ObjectKind.SERVICE, "shop_web", Reason.DRIFT, (change,)),))]
+
+    async def pause(self, target: str) -> None:
+        await self._switch(target, paused=True)
+
+    async def resume(self, target: str) -> None:
+        await self._switch(target, paused=False)
+
+    async def _switch(self, target: str, *, paused: bool) -> None:
+        if self.failure:
+            raise self.failure
+        self.switched.append((target, paused))
+
+
+@pytest.fixture
+def controller() -> ScriptedController:
+    return ScriptedController()
+
+
+@pytest_asyncio.fixture
+async def connect(controller: ScriptedController) -> AsyncIterator[Connect]:
+    """A client of an interface with a token, or with none, that knows the token, or does not."""
+    clients: list[Client] = []
+
+    async def make(*, token: str | None = TOKEN, knows: str | None = TOKEN, loopback_only: bool = True) -> Client:
+        registry = CollectorRegistry()
+        Counter("seen", "x", registry=registry)
+        asked: Controller = controller
+        app = make_app(asked, token=token, registry=registry, loopback_only=loopback_only)
+        headers = {"Authorization": f"Bearer {knows}"} if knows else {}
+        client = TestClient(TestServer(app), headers=headers)
+        clients.append(client)
+        await client.start_server()
+        return client
+
+    yield make
+    for client in clients:
+        await client.close()
