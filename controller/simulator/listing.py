@@ -87,8 +87,8 @@ def _tests(filters: Filters) -> list[Callable[[Record], bool]]:
 
 def _by_name(values: Sequence[str]) -> Callable[[Record], bool]:
     def test(row: Record) -> bool:
-        if isinstance(row, Network):
-            return any(value in row.name for value in values)
+        if isinstance(row, Network):  # Swarm's own are asked for by their whole name
+            return row.name in values if row.scope == "swarm" else any(value in row.name for value in values)
         name = row.hostname if isinstance(row, Node) else getattr(row, "name", "")
         return any(name.startswith(value) for value in values)
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from controller.simulator.behaviour import MISSING
 from controller.simulator.engine import Simulator
 from controller.simulator.http import SocketServer
-from tests.contract.target import Target
+from tests.contract.target import MISSING_IMAGE, Target
 from tests.support.engine import EngineError, PrivateEngine
 
 SPEED = 10.0  # the simulator has no container to wait for
@@ -41,6 +42,7 @@ def serving(simulator: Simulator, socket: Path) -> Iterator[None]:
 @contextmanager
 def _simulated(folder: Path) -> Iterator[Target]:
     simulator = Simulator(api_version=(1, 41), epoch_ns=time.time_ns())
+    simulator.images[MISSING_IMAGE] = MISSING
     with serving(simulator, folder / "s.sock"):
         yield Target(folder / "s.sock", "sha256:" + "ab" * 32)
 

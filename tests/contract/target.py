@@ -14,6 +14,7 @@ from tests.support.unixhttp import UnixConnection
 
 API = "/v1.41"  # the version that every engine in use speaks
 PATIENCE = 30.0  # seconds
+MISSING_IMAGE = "sha256:" + "00" * 32  # that no node has
 SECOND = 1_000_000_000  # in the API's nanoseconds
 
 T = TypeVar("T")
@@ -146,20 +147,37 @@ class Target:
 
     def events(self, since: str, *, names: Sequence[str]) -> list[tuple[str, str, dict[str, str]]]:
         """(kind, action, attributes without the name) of what the whole Swarm was told about these objects."""
-        text = self.must("GET", f"/events?since={since}&until={self.now()}")
-        lines = [json.loads(line) for line in text.splitlines()] if isinstance(text, str) else [text]
         found = []
-        for event in lines:
+        for event in self.told(since):
             attributes = dict(event["Actor"]["Attributes"])
             if event["scope"] == "swarm" and attributes.pop("name", "") in names:
                 found.append((event["Type"], event["Action"], attributes))
         return found
+
+    def told(self, since: str, *, kind: str = "") -> list[dict[str, Any]]:
+        """The raw events until now, of one type where one is given."""
+        filters = quote(json.dumps({"type": [kind]} if kind else {}))
+        connection = UnixConnection(self.socket)
+        try:
+            connection.request("GET", f"{API}/events?since={since}&until={self.now()}&filters={filters}")
+            return [json.loads(line) for line in connection.getresponse().read().splitlines()]
+        finally:
+            connection.close()
+
+    def settle(self) -> None:
+        """Wait until the tasks of removed services have gone, and with them their events."""
+        self.wait(
+            lambda: [task for task in self.must("GET", "/tasks") if task["DesiredState"] == "remove"], lambda left: not left
+        )
 
     def sweep(self) -> None:
         """Remove everything that a test made."""
         for kind in ("services", "configs", "secrets"):
             for entry in self.must("GET", f"/{kind}"):
                 self.call("DELETE", f"/{kind}/{entry['ID']}")
+        self.wait(
+            lambda: [task for task in self.must("GET", "/tasks") if task["DesiredState"] == "remove"], lambda left: not left
+        )
         for network in self.must("GET", "/networks"):
             if network["Scope"] == "swarm" and not network["Ingress"]:
                 self._remove_network(network["Id"])
