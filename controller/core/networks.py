@@ -12,6 +12,11 @@ _PREDEFINED = frozenset({"bridge", "host", "none", "default"})  # every node has
 _SETTINGS = (("Driver", "driver", "overlay"), ("Internal", "internal", False), ("Attachable", "attachable", False))
 
 
+def is_predefined(kind: ObjectKind, name: str) -> bool:
+    """Whether every node has this object by itself, so that no list needs to show it."""
+    return kind is ObjectKind.NETWORK and name in _PREDEFINED
+
+
 def plan_networks(desired: DesiredStack, snapshot: Snapshot) -> tuple[list[Action], list[Notice]]:
     """What to create, and what is there but not as declared."""
     actions: list[Action] = []
@@ -34,11 +39,11 @@ def plan_networks(desired: DesiredStack, snapshot: Snapshot) -> tuple[list[Actio
 
 
 def missing_networks(desired: DesiredStack, snapshot: Snapshot) -> frozenset[str]:
-    """Names of external networks that somebody else has yet to make."""
+    """Names of external networks that somebody else has yet to make, as Swarm's."""
     return frozenset(
         name
         for name, wanted in desired.networks.items()
-        if wanted.external and name not in snapshot.networks and name not in _PREDEFINED
+        if wanted.external and _external(wanted, snapshot.networks.get(name)) is not None
     )
 
 
@@ -71,11 +76,7 @@ def _external(wanted: DesiredNetwork, found: Json | None) -> Notice | None:
 def _changes(wanted: Json, found: Json) -> tuple[Change, ...]:
     """Only what the file says: the engine adds options and addresses of its own."""
     changes = []
-    for key, name, default in (
-        ("Driver", "driver", "overlay"),
-        ("Internal", "internal", False),
-        ("Attachable", "attachable", False),
-    ):
+    for key, name, default in _SETTINGS:
         mine, theirs = wanted.get(key) or default, found.get(key) or default
         if mine != theirs:
             changes.append(Change(name, str(theirs), str(mine)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from controller.core.bind import bound
 from controller.core.contents import live_contents
+from controller.core.networks import is_predefined
 from controller.core.state import STATE_NAME, new_state
 from controller.engine.ports import Clock, Swarm
 from controller.engine.records import ActionOutcome
@@ -75,9 +76,9 @@ class Executor:
         return result
 
     async def _write(self, action: Action, known: dict[tuple[ObjectKind, str], str]) -> None:
-        for need in action.needs:
-            if need not in known and not (need[0] is ObjectKind.NETWORK and need[1] in ("host", "bridge", "none", "default")):
-                raise KeyError(" ".join(need))
+        lacking = _lacking(action, known)
+        if lacking:
+            raise KeyError(lacking)
         if action.verb is Verb.REMOVE:
             await self._swarm.remove(action.kind, action.object_id)
             return
@@ -101,6 +102,17 @@ def _stages(plan: Plan) -> list[list[Action]]:
     services = [action for action in plan.actions if action.verb is not Verb.REMOVE and action.kind is ObjectKind.SERVICE]
     removals = [action for action in plan.actions if action.verb is Verb.REMOVE]
     return [stage for stage in (shared, services, removals) if stage]
+
+
+def lacking(action: Action, snapshot: Snapshot) -> str:
+    """What the action refers to and the snapshot does not have; empty when nothing is lacking."""
+    return _lacking(action, _known(snapshot)) if action.needs else ""
+
+
+def _lacking(action: Action, known: Mapping[tuple[ObjectKind, str], str]) -> str:
+    return ", ".join(
+        f"{kind} {name}" for kind, name in action.needs if (kind, name) not in known and not is_predefined(kind, name)
+    )
 
 
 def _known(snapshot: Snapshot) -> dict[tuple[ObjectKind, str], str]:

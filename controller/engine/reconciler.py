@@ -13,7 +13,7 @@ from controller.core.planner import Options, ServicePlanner, plan_shared
 from controller.core.state import paused_targets
 from controller.engine.board import Board
 from controller.engine.declarations import Declarations
-from controller.engine.executor import ActionResult, Executor
+from controller.engine.executor import ActionResult, Executor, lacking
 from controller.engine.memory import Memory
 from controller.engine.observer import SHARED_KINDS, Observer
 from controller.engine.ports import Clock, Swarm
@@ -134,11 +134,13 @@ class Reconciler:
         waits = self._waits(key, service, action, desired, snapshot)
         if waits:
             return Verdict(PassResult.REPORTED, f"waits for {waits}", look_again_seconds=1.0)
+        missing = lacking(action, snapshot)
+        if missing:  # the stack's own key makes it, and then wakes every service
+            return Verdict(PassResult.REPORTED, f"needs {missing}", look_again_seconds=1.0, wake=(Key(desired.name),))
         world.memory.note_intent(desired, service, revision)
         await self._save()
         results = await self._execute(Plan(desired.name, (action,)), snapshot, key, reconcile_id)
-        blocked = results[0].outcome is ActionOutcome.SUPERSEDED and results[0].message.startswith("needs ")
-        return replace(_judged(results, ()), look_again_seconds=1.0, wake=(Key(desired.name),) if blocked else ())
+        return replace(_judged(results, ()), look_again_seconds=1.0)
 
     def _planner_for(self, desired: DesiredStack, snapshot: Snapshot) -> ServicePlanner:
         """Passes that share a declaration and a snapshot share what a planner prepares from them."""
