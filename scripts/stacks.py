@@ -85,13 +85,16 @@ def wait_until_healthy(stack: str, progress: Progress) -> None:
 
 
 def unready(services: list[dict[str, Any]]) -> list[str]:
-    """The services whose replicas do not all run, as `NAME 2/3`; a stack without services is not ready."""
+    """The services whose replicas do not all run, as `NAME 2/3`, or that are being updated; a stack without services is not ready."""
     found = []
     for service in services:
         status = service.get("ServiceStatus") or {}
         running, wanted = status.get("RunningTasks", 0), status.get("DesiredTasks", 1)
+        update = (service.get("UpdateStatus") or {}).get("State", "completed")
         if running != wanted:
             found.append(f"{service['Spec']['Name']} {running}/{wanted}")
+        elif not update.endswith("completed"):
+            found.append(f"{service['Spec']['Name']} {update}")
     return found if services else ["no services"]
 
 

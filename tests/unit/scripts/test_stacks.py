@@ -30,6 +30,8 @@ def test_a_controller_that_runs_gets_the_new_variables_before_the_application() 
         ([service("shop_web", 2, 3), service("shop_redis", 1, 1)], ["shop_web 2/3"]),
         ([{"Spec": {"Name": "shop_web"}}], ["shop_web 0/1"]),
         ([service("shop_web", 3, 3), service("shop_job", 0, 0)], []),
+        ([{**service("shop_web", 3, 3), "UpdateStatus": {"State": "updating"}}], ["shop_web updating"]),
+        ([{**service("shop_web", 3, 3), "UpdateStatus": {"State": "rollback_completed"}}], []),
     ],
 )
 def test_a_stack_is_ready_when_every_replica_runs(services: list[dict[str, Any]], waiting: list[str]) -> None:
