@@ -85,7 +85,7 @@ def wait_until_healthy(stack: str, progress: Progress) -> None:
 
 
 def unready(services: list[dict[str, Any]]) -> list[str]:
-    """The services whose replicas do not all run, as `NAME 2/3`, or that are being updated; a stack without services is not ready."""
+    """The services that lack replicas, as `NAME 2/3`, or are being updated; a stack without services is not ready."""
     found = []
     for service in services:
         status = service.get("ServiceStatus") or {}
