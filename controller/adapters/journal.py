@@ -45,6 +45,9 @@ class _Passes(peewee.Model):
     result = peewee.TextField()
     reason = peewee.TextField()
 
+    class Meta:
+        table_name = "passes"
+
 
 class _Actions(peewee.Model):
     id = peewee.AutoField()
@@ -60,10 +63,16 @@ class _Actions(peewee.Model):
     changes = peewee.TextField()  # JSON: [field, old, new] each, masked
     message = peewee.TextField()
 
+    class Meta:
+        table_name = "actions"
+
 
 class _Notes(peewee.Model):
     name = peewee.TextField(primary_key=True)
     value = peewee.TextField()
+
+    class Meta:
+        table_name = "notes"
 
 
 _MODELS: list[Any] = [_Passes, _Actions, _Notes]
@@ -78,13 +87,17 @@ class SqliteJournal:
         self._waiting: deque[tuple[Callable[[_File], Any], Future[Any]]] = deque()
         self._last: dict[str, PassRecord] = {}
         self._writable = False
+        self._closed = False
 
     async def open(self) -> None:
         """Open or make the file; a damaged one is set aside first. Raises JournalError; later calls then try again."""
         await self._submit(lambda _: None)
 
     async def close(self) -> None:
-        """Close the file after what waits is written."""
+        """Close the file after what waits is written; a second time it does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         await asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
         self._thread.shutdown()
 
@@ -163,7 +176,7 @@ class _File:
         try:
             try:
                 return self._attempt(works)
-            except peewee.DatabaseError as error:
+            except (peewee.DatabaseError, sqlite3.DatabaseError) as error:
                 if not _is_damage(error):
                     raise
                 self._set_aside(str(error))
@@ -228,12 +241,12 @@ class _File:
 
     def _ensure_open(self) -> None:
         if not self._database.is_closed():
-            if self._path.stat().st_ino == self._inode:
+            if self._inode_now() == self._inode:
                 return
             self.close()  # somebody removed or replaced the file: what is written to the old one is lost
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.touch(mode=0o600)  # before SQLite makes it readable to all
-        self._inode = self._path.stat().st_ino
+        self._inode = self._inode_now()
         self._database.connect()
         found = self._database.pragma("user_version")
         if found == 0:
@@ -247,6 +260,12 @@ class _File:
             if complaint != "ok":
                 raise peewee.DatabaseError(f"malformed: {complaint}")
         self._prune()
+
+    def _inode_now(self) -> int | None:
+        try:
+            return self._path.stat().st_ino
+        except FileNotFoundError:
+            return None
 
     def _set_aside(self, reason: str) -> None:
         """Rename the file, so that it can be looked into, and let the next attempt make a new one."""

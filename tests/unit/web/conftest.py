@@ -9,7 +9,7 @@ from typing import TypeAlias
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from aiohttp.test_utils import Client, TestServer
+from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry, Counter
 
 from controller.model.plan import Action, Change, ObjectKind, Plan, Reason, Verb

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.unit.web.conftest import TOKEN, Client, Connect, ScriptedController
@@ -16,14 +18,15 @@ CHANGING = [
 PROBES = ["/healthz", "/readyz"]
 
 
-async def _status(client: Client, method: str, path: str, **more: object) -> int:
-    async with client.request(method, path, **more) as response:  # type: ignore[arg-type] # aiohttp's many keywords
+async def _status(client: Client, method: str, path: str, **more: Any) -> int:
+    async with client.request(method, path, **more) as response:
         body = await response.text()
         if response.status >= 400:
             assert set(await response.json()) == {"error"}
         assert TOKEN not in body
         assert "aiohttp" not in str(response.headers)
-        return response.status
+        status: int = response.status
+    return status
 
 
 @pytest.mark.parametrize("path", PROBES)
