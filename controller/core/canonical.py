@@ -8,12 +8,13 @@ again would restart every task for nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
 from controller.core.container import container_fields
-from controller.core.values import SECOND, Context, Fields, label_fields, pruned, set_only, unknown
+from controller.core.values import SECOND, Context, Fields, label_fields, pruned, set_only, single_precision, unknown
 from controller.model.spec import Json
 
 
@@ -73,13 +74,13 @@ def _mode(value: Any, _: Context) -> Fields:
 
 def _updates(prefix: str) -> Callable[[Any, Context], Fields]:
     def fields(value: Any, _: Context) -> Fields:
-        config = value or {"Parallelism": 1}
+        config = {"Parallelism": 1} if value is None else value
         return {
             f"{prefix}.parallelism": config.get("Parallelism", 0),
             f"{prefix}.delay": config.get("Delay", 0),
             f"{prefix}.failure_action": config.get("FailureAction") or "pause",
             f"{prefix}.monitor": config.get("Monitor") or 5 * SECOND,
-            f"{prefix}.max_failure_ratio": config.get("MaxFailureRatio", 0),
+            f"{prefix}.max_failure_ratio": single_precision(config.get("MaxFailureRatio", 0)),
             f"{prefix}.order": config.get("Order") or "stop-first",
         }
 
@@ -107,10 +108,14 @@ def _resources(value: Any, _: Context) -> Fields:
             (f"{prefix}.cpus", body.get("NanoCPUs")),
             (f"{prefix}.memory", body.get("MemoryBytes")),
             (f"{prefix}.pids", body.get("Pids")),
-            (f"{prefix}.generic_resources", sorted(map(str, pruned(body.get("GenericResources") or [])))),
+            (f"{prefix}.generic_resources", sorted(map(_written, body.get("GenericResources") or ()))),
         ]
-    fields += [(f"TaskTemplate.Resources.{key}", value) for key, value in unknown(resources, _RESOURCES)]
+    fields += [(f"deploy.resources.{key}", value) for key, value in unknown(resources, _RESOURCES)]
     return set_only(fields)
+
+
+def _written(resource: Json) -> str:
+    return json.dumps(pruned(resource), sort_keys=True)
 
 
 def _restart(value: Any, _: Context) -> Fields:

@@ -12,7 +12,7 @@ from typing import Any
 from controller.core.canonical import Section
 from controller.model.spec import Json
 
-# Stack-file path -> where its value stands inside its section. A final "*" marks a mapping or `K=V` list that is ignored by key.
+# Stack-file path -> its section and where in that its value stands; with no place the whole section is the value.
 _IGNORABLE: Mapping[str, tuple[Section, str]] = {
     "image": (Section.CONTAINER, "Image"),
     "command": (Section.CONTAINER, "Args"),
@@ -30,8 +30,8 @@ _IGNORABLE: Mapping[str, tuple[Section, str]] = {
     "init": (Section.CONTAINER, "Init"),
     "isolation": (Section.CONTAINER, "Isolation"),
     "extra_hosts": (Section.CONTAINER, "Hosts"),
-    "dns": (Section.CONTAINER, "DNSConfig"),
-    "dns_search": (Section.CONTAINER, "DNSConfig"),
+    "dns": (Section.CONTAINER, "DNSConfig.Nameservers"),
+    "dns_search": (Section.CONTAINER, "DNSConfig.Search"),
     "cap_add": (Section.CONTAINER, "CapabilityAdd"),
     "cap_drop": (Section.CONTAINER, "CapabilityDrop"),
     "sysctls": (Section.CONTAINER, "Sysctls"),
@@ -40,7 +40,7 @@ _IGNORABLE: Mapping[str, tuple[Section, str]] = {
     "volumes": (Section.CONTAINER, "Mounts"),
     "configs": (Section.CONTAINER, "Configs"),
     "secrets": (Section.CONTAINER, "Secrets"),
-    "credential_spec": (Section.CONTAINER, "Privileges"),
+    "credential_spec": (Section.CONTAINER, "Privileges.CredentialSpec"),
     "deploy.labels": (Section.LABELS, ""),
     "deploy.replicas": (Section.MODE, ""),
     "deploy.update_config": (Section.UPDATE, ""),
@@ -70,13 +70,29 @@ def composed(desired: Json, live: Json, sections: frozenset[Section], *, ignore:
         else:
             _put(body, section, section.of(desired))
     for path in ignore:
-        _keep_live(body, live, path)
+        name = _field_of(path)
+        section, place = _IGNORABLE[name]
+        if section not in sections:  # is live's as it stands
+            continue
+        if name != path:
+            _keep_key(body, live, section, place, path.removeprefix(f"{name}."))
+        else:
+            _put(body, section, _with(section.of(body), place.split("."), _at(section.of(live), place.split("."))))
     return body
 
 
 def ignorable(path: str) -> bool:
     """Whether a path may stand under `x-prodbreaker.ignore`."""
-    return path in _IGNORABLE or any(path.startswith(f"{name}.") and len(path) > len(name) + 1 for name in _BY_KEY)
+    return _field_of(path) in _IGNORABLE
+
+
+def is_covered(field: str, paths: Sequence[str]) -> bool:
+    """Whether a field is one of the paths or lies below one; of a keyed field's path it must be that very key."""
+    return any(field == path or (path in _IGNORABLE and field.startswith(f"{path}.")) for path in paths)
+
+
+def _field_of(path: str) -> str:
+    return next((name for name in _BY_KEY if path.startswith(f"{name}.") and path != f"{name}."), path)
 
 
 def _take_task(task: dict[str, Any], desired: Json) -> None:
@@ -94,34 +110,32 @@ def _put(body: dict[str, Any], section: Section, value: Any) -> None:
         target[section.value[-1]] = value
 
 
-def _keep_live(body: dict[str, Any], live: Json, path: str) -> None:
-    name = path if path in _IGNORABLE else next(prefix for prefix in _BY_KEY if path.startswith(f"{prefix}."))
-    section, field = _IGNORABLE[name]
-    if name != path:
-        _keep_key(body, live, section, field, path.removeprefix(f"{name}."))
-    elif not field:
-        _put(body, section, section.of(live))
-    else:
-        _put(body, section, _with(section.of(body), field, (section.of(live) or {}).get(field)))
-
-
-def _keep_key(body: dict[str, Any], live: Json, section: Section, field: str, key: str) -> None:
+def _keep_key(body: dict[str, Any], live: Json, section: Section, place: str, key: str) -> None:
     mine, theirs = section.of(body) or {}, section.of(live) or {}
-    if not field:
-        _put(body, section, _with(mine, key, theirs.get(key)))
-    elif field == "Env":
-        kept = [entry for entry in theirs.get(field) or () if entry.partition("=")[0] == key]
-        rest = [entry for entry in mine.get(field) or () if entry.partition("=")[0] != key]
-        _put(body, section, _with(mine, field, sorted(rest + kept)))
+    if place == "Env":
+        kept = [entry for entry in theirs.get(place) or () if entry.partition("=")[0] == key]
+        rest = [entry for entry in mine.get(place) or () if entry.partition("=")[0] != key]
+        _put(body, section, _with(mine, [place], sorted(rest + kept)))
     else:
-        labels = _with(mine.get(field) or {}, key, (theirs.get(field) or {}).get(key))
-        _put(body, section, _with(mine, field, labels))
+        way = [*([place] if place else []), key]
+        _put(body, section, _with(mine, way, _at(theirs, way)))
 
 
-def _with(mapping: Json | None, key: str, value: Any) -> dict[str, Any]:
+def _at(value: Any, way: Sequence[str]) -> Any:
+    for key in filter(None, way):
+        value = (value or {}).get(key)
+    return value
+
+
+def _with(mapping: Any, way: Sequence[str], value: Any) -> Any:
+    """A copy of the mapping with another value at the end of the way, or with None nothing there; no way: the value itself."""
+    key, *rest = way
+    if not key:
+        return value
     changed = dict(mapping or {})
-    if value is None:
+    inner = _with(changed.get(key), rest, value) if rest else value
+    if inner is None:
         changed.pop(key, None)
     else:
-        changed[key] = value
+        changed[key] = inner
     return changed

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.core.values import SECOND, START_INTERVAL_SINCE, Context, Fields, label_fields, pruned, set_only, unknown
+from controller.core.values import (
+    SECOND,
+    START_INTERVAL_SINCE,
+    SUBPATH_SINCE,
+    Context,
+    Fields,
+    label_fields,
+    pruned,
+    set_only,
+    unknown,
+)
 from controller.model.spec import Json
 
 _PLAIN = {  # field of the API -> key of the stack file, where unset and absent are the same
@@ -39,7 +49,7 @@ def container_fields(value: Any, context: Context) -> Fields:
     fields |= label_fields("sysctls", spec.get("Sysctls"))
     fields |= {f"ulimits.{item['Name']}": (item.get("Soft", 0), item.get("Hard", 0)) for item in spec.get("Ulimits") or ()}
     fields |= _healthcheck(spec.get("Healthcheck") or {}, context)
-    fields |= {f"volumes.{mount.get('Target', '')}": _mount(mount) for mount in spec.get("Mounts") or ()}
+    fields |= {f"volumes.{mount.get('Target', '')}": _mount(mount, context) for mount in spec.get("Mounts") or ()}
     fields |= _references(spec)
     fields |= _privileges(spec.get("Privileges") or {}, context)
     fields |= _dns(spec.get("DNSConfig") or {})
@@ -73,8 +83,10 @@ def _healthcheck(check: Json, context: Context) -> Fields:
     )
 
 
-def _mount(mount: Json) -> tuple[Any, ...]:
+def _mount(mount: Json, context: Context) -> tuple[Any, ...]:
     options = {key: pruned(mount.get(key) or {}) for key in _MOUNT_OPTIONS}
+    if context.api_version < SUBPATH_SINCE:
+        options["VolumeOptions"].pop("Subpath", None)
     return (
         mount.get("Type") or "bind",  # what the daemon makes of a mount without a type
         mount.get("Source") or "",

@@ -110,7 +110,7 @@ def _holds(kind: ObjectKind, wanted: DesiredContent, found: Json, knowledge: Kno
         return same_template and base64.b64decode(spec.get("Data") or "") == wanted.content
     if label is None or knowledge.content_key is None:
         return found["ID"] not in knowledge.changed_secrets
-    return hmac.compare_digest(label, fingerprint(wanted, key=knowledge.content_key))
+    return bool(label == fingerprint(wanted, key=knowledge.content_key))
 
 
 def _doubt(kind: ObjectKind, found: Json, knowledge: Knowledge) -> Notice | None:

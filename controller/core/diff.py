@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.core.canonical import Section, canonical_fields
+from controller.core.compose import is_covered
 from controller.core.masking import printable
 from controller.core.values import Context, Fields
 from controller.model.plan import Change, Restart
@@ -14,6 +15,7 @@ from controller.model.spec import Json
 
 # Checked on a real engine: these change no task. Everything else in the task template or the endpoint restarts all of them.
 _HARMLESS = frozenset({Section.LABELS, Section.MODE, Section.UPDATE, Section.ROLLBACK})
+_JOBS = frozenset({"ReplicatedJob", "GlobalJob"})
 _UNKNOWN = object()
 
 
@@ -21,10 +23,13 @@ _UNKNOWN = object()
 class Difference:
     changes: tuple[Change, ...]
     sections: frozenset[Section]
+    is_job: bool = False
 
     @property
     def restart(self) -> Restart:
-        """What Swarm does to the tasks when the sections are written."""
+        """What Swarm does to the tasks when the sections are written; a job it runs again, whatever was written."""
+        if self.sections and self.is_job:
+            return Restart.ROLLING
         disruptive = self.sections - _HARMLESS
         if not disruptive:
             return Restart.NONE
@@ -43,12 +48,7 @@ def difference(desired: Json, live: Json, context: Context, *, ignore: Sequence[
         if differing:
             sections.add(section)
             changes += differing
-    return Difference(tuple(changes), frozenset(sections))
-
-
-def is_covered(field: str, paths: Sequence[str]) -> bool:
-    """Whether a field is one of the paths or lies below one."""
-    return any(field == path or field.startswith(f"{path}.") for path in paths)
+    return Difference(tuple(changes), frozenset(sections), _JOBS.intersection(desired.get("Mode") or ()) != set())
 
 
 def _changes(wanted: Fields, found: Fields, ignore: Sequence[str]) -> list[Change]:

@@ -56,14 +56,9 @@ def _for_update(wanted: DesiredService, live: Json, image: str, knowledge: Knowl
     running = _running(live)
     if labels.get(IMAGE_LABEL) != wanted.body["Labels"].get(IMAGE_LABEL):
         return Choice(image) if resolve is Resolve.NEVER else _asked(image, knowledge)
-    kept = labels.get(REFERENCE_LABEL, "")
-    if without_digest(kept) == image:
-        return Choice(kept)
-    if without_digest(running) == image:
-        return Choice(running)
-    last = knowledge.last_images.get(wanted.name, "")
-    if without_digest(last) == image:
-        return Choice(last)
+    for known in (labels.get(REFERENCE_LABEL, ""), knowledge.last_images.get(wanted.name, ""), running):
+        if without_digest(known) == image:
+            return Choice(known)
     return Choice(image) if resolve is Resolve.NEVER else _asked(image, knowledge)
 
 

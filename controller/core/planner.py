@@ -121,10 +121,16 @@ def _removals(
         refusal = "is not declared any more, but to remove it would leave nothing of the stack; refused"
     if refusal:
         return [], [Notice(ObjectKind.SERVICE, item["Spec"]["Name"], Reason.NOT_DECLARED, refusal) for item in surplus]
-    actions = [_stop(item) for item in surplus]
-    if not actions:  # what those services used can go only after them
+    held = [item for item in surplus if _paused_key(item, desired.name) in paused_targets(snapshot)]
+    notices = [Notice(ObjectKind.SERVICE, item["Spec"]["Name"], Reason.PAUSED, "would be removed") for item in held]
+    actions = [_stop(item) for item in surplus if item not in held]
+    if not surplus:  # what those services used can go only after them
         actions += networks.undeclared(desired, snapshot) + contents.undeclared(desired.name, versions, snapshot)
-    return actions, []
+    return actions, notices
+
+
+def _paused_key(service: Json, stack: str) -> str:
+    return f"{stack}/{service['Spec']['Name'].removeprefix(f'{stack}_')}"
 
 
 def _stop(service: Json) -> Action:

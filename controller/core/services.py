@@ -18,7 +18,7 @@ from controller.core.values import Context
 from controller.model.observation import Knowledge, Snapshot
 from controller.model.plan import Action, Notice, ObjectKind, Reason, Restart, Verb
 from controller.model.policy import DriftMode
-from controller.model.spec import BOOKKEEPING_PREFIX, STACK_LABEL, DesiredService, DesiredStack, Json
+from controller.model.spec import BOOKKEEPING_PREFIX, IMAGE_LABEL, STACK_LABEL, DesiredService, DesiredStack, Json
 
 REVISION_LABEL = f"{BOOKKEEPING_PREFIX}revision"  # hash of the declaration that was written last
 UPDATING = frozenset({"updating", "rollback_started"})
@@ -107,7 +107,8 @@ def _update(
     if choice.platforms and Section.CONTAINER in found.sections:
         task = written["TaskTemplate"]
         task["Placement"] = {**(task.get("Placement") or {}), "Platforms": list(choice.platforms)}
-    written["Labels"] = {**(written.get("Labels") or {}), **_bookkeeping(wanted, written, ground)}
+    names = {key: body["Labels"][key] for key in (STACK_LABEL, IMAGE_LABEL)}  # even where labels are ignored: they tell an edit
+    written["Labels"] = {**(written.get("Labels") or {}), **names, **_bookkeeping(wanted, written, ground)}
     return (
         Action(
             Verb.UPDATE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -9,7 +10,7 @@ from typing import Any, TypeAlias
 from controller.model.spec import BOOKKEEPING_PREFIX, Json
 
 SECOND = 1_000_000_000  # the API's durations are nanoseconds
-START_INTERVAL_SINCE = (1, 44)  # older engines drop the field without a word
+START_INTERVAL_SINCE, SUBPATH_SINCE = (1, 44), (1, 45)  # API versions; older engines drop the field without a word
 
 Fields: TypeAlias = dict[str, Any]  # field in the stack file's words -> comparable value
 
@@ -36,6 +37,11 @@ def pruned(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [pruned(item) for item in value]
     return value
+
+
+def single_precision(value: float) -> float:
+    """The number as the engine keeps a ratio: in 32 bits."""
+    return ctypes.c_float(value).value
 
 
 def unknown(body: Json, known: frozenset[str]) -> Iterable[tuple[str, Any]]:
