@@ -195,13 +195,24 @@ class Updater:
         if len(self._failed) / self._total <= self._config.get("MaxFailureRatio", 0):
             return
         cause = f"due to failure or early termination of task {task.id}"
+        if action == "rollback" and self._rolls_back:
+            self._give_up_rollback(f"rollback paused {cause}")
+            return
         self.cancel()
-        if self._rolls_back:
-            self._write_status(UpdateState.ROLLBACK_PAUSED, f"rollback paused {cause}")
-        elif action == "rollback":
+        if action == "rollback":
             self._roll_back(f"update rolled back {cause}")
         else:
-            self._write_status(UpdateState.PAUSED, f"update paused {cause}")
+            paused = UpdateState.ROLLBACK_PAUSED if self._rolls_back else UpdateState.PAUSED
+            self._write_status(paused, f"update paused {cause}")
+
+    def _give_up_rollback(self, message: str) -> None:
+        """A rollback is never rolled back: it pauses, and then the real updater forgets that and calls it completed."""
+        self._write_status(UpdateState.ROLLBACK_PAUSED, message)
+        if self._phase is _Phase.MONITORING:
+            self._complete()
+        else:
+            self._slots.clear()
+            self._dispatch()
 
     def _roll_back(self, message: str) -> None:
         service = self._current()
@@ -222,8 +233,12 @@ class Updater:
 
     def _complete(self) -> None:
         self.cancel()
-        state, word = (UpdateState.ROLLBACK_COMPLETED, "rollback") if self._rolls_back else (UpdateState.COMPLETED, "update")
-        self._write_status(state, f"{word} completed")
+        service = self._current()
+        status = service.update_status if service is not None else None
+        if status is not None and status.state is UpdateState.ROLLBACK_STARTED:
+            self._write_status(UpdateState.ROLLBACK_COMPLETED, "rollback completed")
+        else:
+            self._write_status(UpdateState.COMPLETED, "update completed")
 
     def _write_status(self, state: UpdateState, message: str, *, only_if_absent: bool = False) -> None:
         service = self._current()

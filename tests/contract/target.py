@@ -164,12 +164,6 @@ class Target:
         finally:
             connection.close()
 
-    def settle(self) -> None:
-        """Wait until the tasks of removed services have gone, and with them their events."""
-        self.wait(
-            lambda: [task for task in self.must("GET", "/tasks") if task["DesiredState"] == "remove"], lambda left: not left
-        )
-
     def sweep(self) -> None:
         """Remove everything that a test made."""
         for kind in ("services", "configs", "secrets"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
 from tests.contract.target import SECOND, Target
 
 QUICK = {"Parallelism": 0, "Monitor": SECOND // 5}
@@ -110,6 +112,27 @@ def test_a_crashing_update_rolls_back_and_leaves_no_previous_spec(swarm: Target)
         attributes["updatestate.new"] for _, _, attributes in swarm.events(since, names=["s"]) if "updatestate.new" in attributes
     ]
     assert states == ["updating", "rollback_started", "rollback_completed"]
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "message"),
+    [
+        ("pause", "rollback_paused", "update paused due to failure or early termination of task "),
+        ("continue", "rollback_completed", "rollback completed"),
+        ("rollback", "completed", "update completed"),  # a pause that is overwritten: an oversight of the real updater
+    ],
+)
+def test_a_rollback_that_crashes_is_not_rolled_back(swarm: Target, action: str, state: str, message: str) -> None:
+    template = {"RestartPolicy": {"Delay": 60 * SECOND}}
+    configs: dict[str, Any] = {"UpdateConfig": QUICK, "RollbackConfig": {**QUICK, "FailureAction": action}}
+    swarm.create(swarm.spec("s", replicas=1, args=["false"], template=template, **configs))
+    swarm.wait(lambda: [task["Status"]["State"] for task in swarm.tasks("s")], lambda states: "failed" in states)
+    good = swarm.spec("s", replicas=1, template=template, **configs)
+    swarm.update(good)
+    swarm.wait_for_state("s", "completed")
+    swarm.update(good, query="&rollback=previous")
+    swarm.wait_for_state("s", state)
+    assert swarm.service("s")["UpdateStatus"]["Message"].startswith(message)
 
 
 def test_an_update_told_to_continue_ends_complete_and_broken(swarm: Target) -> None:
