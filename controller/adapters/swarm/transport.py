@@ -28,6 +28,7 @@ from controller.errors import EngineUnavailableError, SwarmError
 T = TypeVar("T")
 
 RETRY_SECONDS = 2.0  # a hiccup; whatever lasts longer is for the queue's backoff
+FIRST_WAIT_SECONDS = 0.2  # doubled each time, and anything below it
 _VERSION = Operation("version")
 
 # Called after every call with the operation, `ok` or the kind of failure, and the seconds it took.
@@ -158,7 +159,7 @@ async def _repeated(read: Callable[[], Awaitable[T]]) -> T:
     attempts = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(EngineUnavailableError),
         stop=tenacity.stop_after_attempt(3) | tenacity.stop_after_delay(RETRY_SECONDS),
-        wait=tenacity.wait_random_exponential(multiplier=0.2, max=1.0),
+        wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=1.0),
         reraise=True,
     )
     async for attempt in attempts:

@@ -9,10 +9,15 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from controller.adapters.swarm import DockerSwarm, resolve_endpoint
+from controller.adapters.swarm import DockerSwarm, resolve_endpoint, transport
 from tests.unit.adapters.fake_engine import FakeEngine
 
 Calls = list[tuple[str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "FIRST_WAIT_SECONDS", 0.001)
 
 
 @pytest.fixture

@@ -174,3 +174,15 @@ async def test_certificates_that_are_none_end_in_a_clear_error(tmp_path: Path) -
 
     assert "tcp://127.0.0.1:9" in str(caught.value)
     await swarm.close()
+
+
+async def test_a_configuration_that_dockers_client_cannot_take_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text('{"auths": {"h:1": "S3CR3T"}}')
+    swarm = DockerSwarm(resolve_endpoint(_environ(tmp_path)))
+
+    with pytest.raises(ConnectionConfigError, match=r"docker's client cannot be set up from .*config\.json") as caught:
+        await swarm.list_objects(ObjectKind.NODE)
+
+    assert "S3CR3T" not in str(caught.value)
+    await swarm.close()
