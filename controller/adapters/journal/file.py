@@ -1,37 +1,26 @@
-"""What was done and why, in a SQLite file that survives the process.
-
-One thread owns the file. Whatever waits when it comes to write goes into one transaction, and each caller waits for that
-transaction's end: what was recorded is there, also after a kill. At rest nothing is written (see `_says_something`).
-"""
+"""The SQLite file: its tables, its bounds, and what to do when it is damaged."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import peewee
 
-from controller.engine.records import ActionOutcome, ActionRecord, PassRecord, PassResult
+from controller.engine.records import ActionOutcome, ActionRecord, PassRecord
 from controller.errors import JournalError
 from controller.model.plan import Change, ObjectKind, Reason, Verb
-
-T = TypeVar("T")
 
 log = logging.getLogger("prodbreaker.journal")
 
 SCHEMA = 1  # in the file's user_version
-KEPT_ROWS = 20_000  # newest passes and newest actions; some ten megabytes of each at most
 PRUNED_EVERY = 1_000  # rows written
-REPEATED_SECONDS = 3600.0  # a pass that ends as the one before is written down again after so long
 BUSY_SECONDS = 5.0  # somebody else may look into the file
 LONGEST_TEXT = 2_000  # characters of a reason or message
 
@@ -78,88 +67,7 @@ class _Notes(peewee.Model):
 _MODELS: list[Any] = [_Passes, _Actions, _Notes]
 
 
-class SqliteJournal:
-    """Implements `controller.engine.records.Journal`. `open` it once, `close` it at the end."""
-
-    def __init__(self, path: Path, *, kept_rows: int = KEPT_ROWS, wall: Callable[[], float] = time.time) -> None:
-        self._file = _File(path, kept_rows=kept_rows, wall=wall)
-        self._thread = ThreadPoolExecutor(1, "journal")
-        self._waiting: deque[tuple[Callable[[_File], Any], Future[Any]]] = deque()
-        self._last: dict[str, PassRecord] = {}
-        self._writable = False
-        self._closed = False
-
-    async def open(self) -> None:
-        """Open or make the file; a damaged one is set aside first. Raises JournalError; later calls then try again."""
-        await self._submit(lambda _: None)
-
-    async def close(self) -> None:
-        """Close the file after what waits is written; a second time it does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
-        self._thread.shutdown()
-
-    @property
-    def writable(self) -> bool:
-        return self._writable
-
-    async def record_pass(self, record: PassRecord) -> None:
-        if self._says_something(record):
-            await self._submit(lambda file: file.add_pass(record))
-            self._last[record.key] = record
-
-    async def record_action(self, record: ActionRecord) -> None:
-        await self._submit(lambda file: file.add_action(record))
-
-    async def recent_actions(self, *, limit: int, key: str | None = None) -> Sequence[ActionRecord]:
-        return await self._submit(lambda file: file.recent_actions(limit, key))
-
-    async def note(self, name: str, value: str) -> None:
-        await self._submit(lambda file: file.add_note(name, value))
-
-    async def notes(self, *, prefix: str = "") -> Mapping[str, str]:
-        return await self._submit(lambda file: file.notes(prefix))
-
-    def _says_something(self, record: PassRecord) -> bool:
-        """A pass that changed something always does; others where they end differently than the one before, or much later."""
-        last = self._last.get(record.key)
-        if record.result is PassResult.CHANGED or not self._writable:  # while nothing can be written, each pass tries again
-            return True
-        if record.result is PassResult.UNCHANGED:
-            return last is not None and last.result is not PassResult.UNCHANGED
-        same = last is not None and (last.result, last.reason) == (record.result, record.reason)
-        return not same or (last is not None and record.started - last.started >= REPEATED_SECONDS)
-
-    async def _submit(self, work: Callable[[_File], T]) -> T:
-        future: Future[T] = Future()
-        self._waiting.append((work, future))
-        self._thread.submit(self._run_waiting)
-        try:
-            answer = await asyncio.wrap_future(future)
-        except JournalError:
-            self._writable = False
-            raise
-        self._writable = True
-        return answer
-
-    def _run_waiting(self) -> None:
-        batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        batch = [(work, future) for work, future in batch if future.set_running_or_notify_cancel()]
-        if not batch:
-            return  # an earlier transaction took it along
-        try:
-            answers = self._file.transact([work for work, _ in batch])
-        except Exception as error:  # noqa: BLE001 - it belongs to those who wait
-            for _, future in batch:
-                future.set_exception(error)
-        else:
-            for (_, future), answer in zip(batch, answers, strict=True):
-                future.set_result(answer)
-
-
-class _File:
+class JournalFile:
     """The SQLite file; touched by the journal's thread only."""
 
     def __init__(self, path: Path, *, kept_rows: int, wall: Callable[[], float]) -> None:
@@ -171,7 +79,7 @@ class _File:
         pragmas = {"journal_mode": "wal", "synchronous": "normal", "busy_timeout": int(BUSY_SECONDS * 1000)}
         self._database: Any = peewee.SqliteDatabase(str(path), pragmas=pragmas, autoconnect=False)
 
-    def transact(self, works: Sequence[Callable[[_File], Any]]) -> list[Any]:
+    def transact(self, works: Sequence[Callable[[JournalFile], Any]]) -> list[Any]:
         """Do all of it or nothing. Raises JournalError."""
         try:
             try:
@@ -231,7 +139,7 @@ class _File:
         rows = _Notes.select().dicts().execute(self._database)
         return {row["name"]: row["value"] for row in rows if row["name"].startswith(prefix)}
 
-    def _attempt(self, works: Sequence[Callable[[_File], Any]]) -> list[Any]:
+    def _attempt(self, works: Sequence[Callable[[JournalFile], Any]]) -> list[Any]:
         self._ensure_open()
         with self._database.atomic("IMMEDIATE"):
             answers = [work(self) for work in works]
@@ -252,13 +160,13 @@ class _File:
         if found == 0:
             with self._database.bind_ctx(_MODELS), self._database.atomic():
                 self._database.create_tables(_MODELS)
-                self._database.pragma("user_version", SCHEMA)
         elif found != SCHEMA:
             raise peewee.DatabaseError(f"malformed: written by another version, schema {found}")
         else:
             complaint = self._database.pragma("quick_check")
             if complaint != "ok":
                 raise peewee.DatabaseError(f"malformed: {complaint}")
+        self._database.pragma("user_version", SCHEMA)  # written each time, as a proof that the file can be
         self._prune()
 
     def _inode_now(self) -> int | None:
