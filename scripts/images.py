@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 import tarfile
 from collections.abc import Mapping
@@ -14,13 +13,12 @@ from pathlib import Path
 
 from scripts import debian, engine, engine_api, packages, registry
 from scripts.console import Progress
-from scripts.shell import PROJECT, attempt, build, run
+from scripts.shell import PROJECT, attempt, build, environment, run
 from scripts.state import Made
 
 # Recipe below scripts/debian -> the usual name, as the Dockerfiles and the manifests have it.
 BASES = {"python": "python:3.11-slim-bookworm", "redis": "redis:7", "nginx": "nginx:1.22"}
 STAGE_LABEL = "prodbreaker.stage"  # what the Dockerfiles leave behind carries it
-_CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _VERSION = re.compile(r'^__version__ = "(.+)"', re.MULTILINE)
 
 
@@ -139,7 +137,7 @@ def _build_bases(made: Made, at: str, progress: Progress) -> None:
 
 
 def _build_ours(folder: str, files: Mapping[str, bytes], tag: str, base: str) -> None:
-    bundle = Path(os.environ.get("SSL_CERT_FILE", _CA_BUNDLE))
+    bundle = Path(environment().get("SSL_CERT_FILE", ""))
     # The host's own authorities, for the stage that downloads; the image does not keep them.
     extra = {".build/ca.crt": bundle.read_bytes()} if bundle.is_file() else {}
     build(

@@ -18,12 +18,16 @@ LOG = STATE / "up.log"
 # Only this host's engine is ever meant, whatever context or remote engine the caller's shell is set up for.
 _FORGET = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 SOCKET = Path("/var/run/docker.sock")
+# The authorities that the host trusts, its own among them; uv and pip would bring lists of their own.
+CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of every command: the caller's, with the system's folders on PATH and docker meaning the local engine."""
     env = {name: value for name, value in os.environ.items() if name not in _FORGET}
+    if CA_BUNDLE.is_file():
+        env.setdefault("SSL_CERT_FILE", str(CA_BUNDLE))
     env["PATH"] = f"{env.get('PATH', '')}:{_SYSTEM_PATH}".lstrip(":")
     return {**env, "DOCKER_HOST": f"unix://{SOCKET}", "DEBIAN_FRONTEND": "noninteractive", **(extra or {})}
 

@@ -99,13 +99,16 @@ def unready(services: list[dict[str, Any]]) -> list[str]:
 
 
 def remove(made: Made, *, patience: float = 60.0) -> None:
-    """Remove the stacks that make up applied and wait until their tasks have gone; volumes stay. `patience` is in seconds."""
-    for stack in reversed(made.stacks):
-        if engine_api.of_stack("services", stack) or engine_api.of_stack("networks", stack):
+    """Remove the stacks that make up applied; volumes stay. `patience` is in seconds, for each stack's tasks to go.
+
+    The controller goes first and altogether: while it drains it would still put back what is removed.
+    """
+    for stack in (CONTROLLER, APPLICATION):
+        if stack in made.stacks and _leftovers(stack):
             run("docker", "stack", "rm", stack, timeout=120)
-    end = time.monotonic() + patience
-    while any(_leftovers(stack) for stack in made.stacks) and time.monotonic() < end:
-        time.sleep(0.3)
+            end = time.monotonic() + patience
+            while _leftovers(stack) and time.monotonic() < end:
+                time.sleep(0.3)
     for secret in made.secrets:
         if engine_api.get(f"/secrets/{secret}")[0] == 200:
             run("docker", "secret", "rm", secret, timeout=30)
@@ -115,7 +118,7 @@ def remove(made: Made, *, patience: float = 60.0) -> None:
 
 
 def _leftovers(stack: str) -> bool:
-    return any(engine_api.of_stack(kind, stack) for kind in ("tasks", "networks")) or bool(
+    return any(engine_api.of_stack(kind, stack) for kind in ("services", "tasks", "networks")) or bool(
         engine_api.of_stack("containers/json", stack, all="true")
     )
 

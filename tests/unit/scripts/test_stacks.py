@@ -106,13 +106,33 @@ def test_the_token_is_made_once_and_read_by_root_alone(
     assert len(progress.changes) == 1
 
 
-def test_only_stacks_and_secrets_that_make_up_made_are_removed(
+def test_the_controller_has_gone_altogether_before_the_application_is_removed(
+    fake_host: FakeHost, made: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    polls = {"prodbreaker": 3, "shop": 2}  # how often each is still seen once it was told to go
+
+    def seen(stack: str) -> bool:
+        if f"docker stack rm {stack}" in fake_host.ran:
+            polls[stack] -= 1
+        return polls[stack] > 0
+
+    still_there: list[dict[str, int]] = []
+    fake_host.on_run = lambda _: still_there.append(dict(polls))
+    monkeypatch.setattr(stacks, "_leftovers", seen)
+    monkeypatch.setattr(stacks, "TOKEN_FILE", tmp_path / "token")
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    made.stacks, made.secrets = ["shop", "prodbreaker"], ["id1"]
+    fake_host.api["/secrets/id1"] = {}
+    stacks.remove(made)
+    assert fake_host.ran == ["docker stack rm prodbreaker", "docker stack rm shop", "docker secret rm id1"]
+    assert still_there[1]["prodbreaker"] == 0
+    assert (made.stacks, made.secrets) == ([], [])
+
+
+def test_a_stack_that_make_up_did_not_make_is_not_removed(
     fake_host: FakeHost, made: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(stacks, "TOKEN_FILE", tmp_path / "token")
-    made.stacks, made.secrets = ["shop", "prodbreaker"], ["id1"]
-    fake_host.api["/secrets/id1"] = {}
-    fake_host.api["/services"] = lambda: [] if any("rm prodbreaker" in command for command in fake_host.ran) else [{}]
+    monkeypatch.setattr(stacks, "_leftovers", lambda _: True)
     stacks.remove(made)
-    assert fake_host.ran == ["docker stack rm prodbreaker", "docker secret rm id1"]
-    assert (made.stacks, made.secrets) == ([], [])
+    assert fake_host.ran == []
