@@ -15,6 +15,7 @@ from pathlib import Path
 from aiohttp import web
 from watchfiles import awatch
 
+from controller.adapters.allocator import return_large_blocks
 from controller.adapters.files import load_files
 from controller.adapters.journal import SqliteJournal
 from controller.adapters.logs import Redactor, configure_logging
@@ -51,6 +52,7 @@ _SHORTEST_SECRET = 8  # bytes; to mask a short word would blot out every service
 
 def run_controller(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises ProdBreakerError when it cannot start."""
+    return_large_blocks()
     asyncio.run(_run(settings))
 
 

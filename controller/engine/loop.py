@@ -35,7 +35,7 @@ class Loop:
                 self._queue.done(due.key)
             self._follow(due, verdict)
             if self._queue.is_idle:
-                self._observer.rest()
+                self._reconciler.rest()
 
     async def _reconcile(self, due: Due) -> Verdict:
         try:

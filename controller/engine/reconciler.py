@@ -65,6 +65,11 @@ class Reconciler:
         self._ended: dict[Key, tuple[PassResult, str]] = {}
         self._told: dict[Key, tuple[Notice, ...]] = {}
 
+    def rest(self) -> None:
+        """No key is due: let go of the last snapshot and what was prepared from it."""
+        self._planner = None
+        self._world.observer.rest()
+
     async def reconcile(self, due: Due) -> Verdict:
         """One pass. Raises SwarmError when the Swarm cannot be read; whatever else goes wrong is in the verdict."""
         world, started, wall = self._world, self._world.clock.monotonic(), self._world.clock.wall()

@@ -62,14 +62,20 @@ class Workers(Generic[C]):
     def _work(self) -> None:
         client: C | None = None
         while job := self._jobs.get():
-            if job.future.set_running_or_notify_cancel():
-                try:
-                    client = client or self._make_client()
-                    result = job.function(client)
-                except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits the job
-                    job.future.set_exception(error)
-                else:
-                    job.future.set_result(result)
+            client = self._carry_out(job, client)
+            del job  # its future holds the answer, which may be large; the next job may be long in coming
             self._idle.release()
         if client:
             client.close()
+
+    def _carry_out(self, job: _Job[C], client: C | None) -> C | None:
+        """Returns the client to go on with; none where it could not be made."""
+        if job.future.set_running_or_notify_cancel():
+            try:
+                client = client or self._make_client()
+                result = job.function(client)
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits the job
+                job.future.set_exception(error)
+            else:
+                job.future.set_result(result)
+        return client
