@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from controller import errors
@@ -38,6 +38,7 @@ from controller.simulator.timeline import LoopPump
 
 T = TypeVar("T")
 
+OPENED = SwarmEvent("stream", "opened", "", {}, 0)  # the port wants it first; a reader's losses go untold, as the engine's do
 _MISSING = re.compile(r"(network|config|secret|plugin|node|service)\b.* not found")
 _REFUSED_AS_500 = re.compile(r"desc = (constraint |key '|value ')|^network \S+ not found")
 
@@ -101,11 +102,12 @@ class InProcessSwarm:
         reference = name if "@" in name else f"{name}@{digest}"
         return ResolvedImage(reference, ({"Architecture": "amd64", "OS": "linux"},))
 
-    async def events(self, *, since_nano: int | None = None) -> AsyncIterator[SwarmEvent]:
+    async def events(self, *, since_nano: int | None = None) -> AsyncGenerator[SwarmEvent, None]:
         ready = asyncio.Event()
         log = self.simulator.events
         reader = await self._call("events", "stream", lambda: log.open(ready.set, since_ns=since_nano))
         try:
+            yield OPENED
             while True:
                 while reader.pending:
                     yield _event(reader.pending.popleft())

@@ -247,7 +247,7 @@ class Updater:
         now = self._means.store.timeline.now_ns
         status = service.update_status or UpdateStatus(state=state, message=message, started_ns=now)
         done = state in (UpdateState.COMPLETED, UpdateState.ROLLBACK_COMPLETED)
-        status = replace(status, state=state, message=message, completed_ns=now if done else None)
+        status = replace(status, state=state, message=message, completed_ns=now if done else status.completed_ns)
         self._means.store.write_service(replace(service, update_status=status))
 
     def _current(self) -> Service | None:

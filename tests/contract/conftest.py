@@ -23,10 +23,10 @@ SKIP_VARIABLE = "PRODBREAKER_SKIP_SWARM"
 
 
 @contextmanager
-def serving(simulator: Simulator, socket: Path) -> Iterator[None]:
+def serving(simulator: Simulator, socket: Path, *, speed: float = 1.0) -> Iterator[None]:
     """Serve a simulator from a loop in a thread of its own."""
     loop = asyncio.new_event_loop()
-    server = SocketServer(simulator, socket, speed=SPEED)
+    server = SocketServer(simulator, socket, speed=speed)
     thread = threading.Thread(target=loop.run_forever, name="simulator")
     thread.start()
     try:
@@ -43,7 +43,7 @@ def serving(simulator: Simulator, socket: Path) -> Iterator[None]:
 def _simulated(folder: Path) -> Iterator[Target]:
     simulator = Simulator(api_version=(1, 41), epoch_ns=time.time_ns())
     simulator.images[MISSING_IMAGE] = MISSING
-    with serving(simulator, folder / "s.sock"):
+    with serving(simulator, folder / "s.sock", speed=SPEED):
         yield Target(folder / "s.sock", "sha256:" + "ab" * 32)
 
 
