@@ -128,6 +128,6 @@ def test_what_is_too_short_to_hide_leaves_the_log_readable(lines: Lines, redacto
 
 
 def test_a_longer_secret_is_masked_before_one_inside_it(redactor: Redactor) -> None:
-    redactor.hide(["word", "pass-word-long"])
+    redactor.hide(["pass", "password-long", "word"])
 
-    assert redactor.text("pass-word-long word") == "*** ***"
+    assert redactor.text("password-long pass word") == "*** *** ***"

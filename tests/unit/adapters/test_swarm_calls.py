@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -197,15 +198,17 @@ async def test_a_cancelled_write_that_waits_for_a_thread_is_never_sent(
     make_swarm: Callable[..., DockerSwarm], engine: FakeEngine
 ) -> None:
     swarm = make_swarm(workers=1)
-    engine.says(silence, reply(201, {"ID": "s1"}))
+    released = threading.Event()
+    engine.says(lambda connection: released.wait(5) and reply(200, [])(connection), reply(201, {"ID": "s1"}))
     first = asyncio.create_task(swarm.list_objects(ObjectKind.NODE))
     await asyncio.sleep(0.2)
+    first.cancel()  # its slot is free again, its thread is not
     second = asyncio.create_task(swarm.create(ObjectKind.SERVICE, SERVICE))
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.1)
 
     second.cancel()
-    first.cancel()
     await asyncio.gather(first, second, return_exceptions=True)
+    released.set()
     await swarm.close()
 
     assert engine.calls() == ["GET /v1.41/nodes"]

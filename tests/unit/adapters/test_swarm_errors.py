@@ -96,6 +96,7 @@ async def test_a_refused_write_raises_what_the_refusal_means(
         reply(200, b"\xff\xfe"),
         reply(200, b""),
         reply(200, b"null"),
+        reply(200, {}),
         reply(200, {"message": "hello"}),
         reply(200, [{"ID": "1"}, {}]),
         reply(200, [{"ID": "1"}, "2"]),

@@ -106,12 +106,12 @@ async def test_closing_the_iterator_closes_the_connection_and_its_thread(swarm: 
     async with contextlib.aclosing(swarm.events()) as stream:
         assert (await anext(stream)).action == "opened"
         assert (await anext(stream)).object_id == "s1"
-    gone.set()
 
     for thread in threading.enumerate():
         if thread.name == "swarm-events":
             thread.join(2)
             assert not thread.is_alive()
+    gone.set()
 
 
 async def test_a_reader_that_is_cancelled_leaves_nothing_running(swarm: DockerSwarm, engine: FakeEngine) -> None:
@@ -122,12 +122,12 @@ async def test_a_reader_that_is_cancelled_leaves_nothing_running(swarm: DockerSw
 
     reader.cancel()
     await asyncio.gather(reader, return_exceptions=True)
-    gone.set()
 
     for thread in threading.enumerate():
         if thread.name == "swarm-events":
             thread.join(2)
             assert not thread.is_alive()
+    gone.set()
 
 
 async def test_a_stream_that_never_opens_is_given_up(make_swarm: object, engine: FakeEngine) -> None:
