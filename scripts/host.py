@@ -42,5 +42,6 @@ def elevate(module: str, *arguments: str) -> None:
     if os.geteuid() == 0:
         return
     kept = [f"{name}={os.environ[name]}" for name in _KEPT if name in os.environ]
-    command = as_root("env", *kept, sys.executable, "-m", module, ELEVATED, *arguments)
+    # Nothing of root's is left in the caller's .venv, where it would stand in the way of the next uv sync.
+    command = as_root("env", "PYTHONDONTWRITEBYTECODE=1", *kept, sys.executable, "-m", module, ELEVATED, *arguments)
     os.execvp(command[0], command)  # noqa: S606 - no shell on purpose

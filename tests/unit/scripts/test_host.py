@@ -37,7 +37,8 @@ def test_without_root_the_script_starts_again_through_sudo(monkeypatch: pytest.M
     monkeypatch.setattr(host, "_KEPT", ("SSL_CERT_FILE",))
     monkeypatch.setenv("SSL_CERT_FILE", "/ca.crt")
     host.elevate("scripts.up")
-    assert started == [["sudo", "env", "SSL_CERT_FILE=/ca.crt", sys.executable, "-m", "scripts.up", "--as-root"]]
+    kept = ["PYTHONDONTWRITEBYTECODE=1", "SSL_CERT_FILE=/ca.crt"]
+    assert started == [["sudo", "env", *kept, sys.executable, "-m", "scripts.up", "--as-root"]]
 
 
 def test_neither_root_nor_sudo_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
