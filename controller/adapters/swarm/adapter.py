@@ -44,8 +44,12 @@ class DockerSwarm:
         workers: int = WORKERS,
         call_seconds: float = CALL_SECONDS,
     ) -> None:
-        """`on_call(operation, outcome, seconds)` is told of every call: `service_list`, `ok` or a kind of failure."""
+        """`on_call(operation, outcome, seconds)` is told of every call: `service_list`, `ok` or a kind of failure.
+
+        Raises ConnectionConfigError for an endpoint of which docker's client cannot be made.
+        """
         self._transport = Transport(endpoint, on_call=on_call, workers=workers, call_seconds=call_seconds)
+        self._transport.make_client().close()
         self._credentials = Credentials(endpoint.config_file)
 
     async def close(self) -> None:

@@ -24,6 +24,7 @@ from controller.errors import (
     NotFoundError,
     NotManagerError,
     OutOfSequenceError,
+    ProdBreakerError,
     RefusedError,
     SwarmError,
 )
@@ -160,6 +161,8 @@ def _root_reason(error: BaseException) -> str:
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
+        if isinstance(current, ProdBreakerError):
+            return str(current)  # ours is clear already
         if isinstance(current, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
             return "timed out"
         if isinstance(current, ssl.SSLError):

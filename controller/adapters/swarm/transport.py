@@ -23,7 +23,7 @@ from controller.adapters.swarm.translate import (
     of_transport,
 )
 from controller.adapters.swarm.workers import Workers
-from controller.errors import EngineUnavailableError, SwarmError
+from controller.errors import ConnectionConfigError, EngineUnavailableError, SwarmError
 
 T = TypeVar("T")
 
@@ -144,7 +144,7 @@ class Transport:
                 if is_wrong_version(str(error)):
                     self._version = None  # the engine was replaced; the next call asks again
                 raise
-            except TRANSPORT_ERRORS as error:  # asyncio's timeout is among them
+            except (*TRANSPORT_ERRORS, ConnectionConfigError) as error:  # asyncio's timeout is among them
                 outcome = _label(EngineUnavailableError)
                 raise of_transport(operation, target, self._endpoint.host, error) from error
             else:

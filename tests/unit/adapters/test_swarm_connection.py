@@ -12,6 +12,7 @@ from controller.adapters.swarm import DockerSwarm, resolve_endpoint
 from controller.adapters.swarm.client import EngineClient
 from controller.errors import ConnectionConfigError, EngineUnavailableError
 from controller.model.plan import ObjectKind
+from tests.unit.adapters.fake_engine import FakeEngine
 
 
 def _context(folder: Path, name: str, endpoint: object, *, files: tuple[str, ...] = ()) -> None:
@@ -179,10 +180,18 @@ async def test_certificates_that_are_none_end_in_a_clear_error(tmp_path: Path) -
 async def test_a_configuration_that_dockers_client_cannot_take_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     (tmp_path / "config.json").write_text('{"auths": {"h:1": "S3CR3T"}}')
-    swarm = DockerSwarm(resolve_endpoint(_environ(tmp_path)))
 
     with pytest.raises(ConnectionConfigError, match=r"docker's client cannot be set up from .*config\.json") as caught:
-        await swarm.list_objects(ObjectKind.NODE)
+        DockerSwarm(resolve_endpoint(_environ(tmp_path)))
 
     assert "S3CR3T" not in str(caught.value)
+
+
+async def test_a_configuration_that_breaks_later_is_an_engine_out_of_reach(engine: FakeEngine, tmp_path: Path) -> None:
+    swarm = DockerSwarm(resolve_endpoint(_environ(tmp_path, DOCKER_HOST=engine.host)))
+    (tmp_path / "config.json").write_text("{")
+
+    with pytest.raises(EngineUnavailableError, match=r"config\.json is not JSON"):
+        await swarm.list_objects(ObjectKind.NODE)
+
     await swarm.close()
