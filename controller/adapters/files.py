@@ -36,6 +36,8 @@ def load_files(files: Sequence[str], *, stack: str, environment: Mapping[str, st
 def read_file(path: str) -> bytes:
     """Read a whole regular file, or standard input for `-`; raises OSError, also for what is too large or never ends."""
     if path == "-":
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "standard input is closed", path)
         return _bounded(sys.stdin.buffer.read(MAX_BYTES + 1), path)
     # Without O_NONBLOCK the opening of a fifo would wait for a writer that may never come.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

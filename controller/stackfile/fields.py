@@ -68,12 +68,12 @@ def _signature(value: Any) -> Any:
 
 def check_unique(value: Any) -> Any:
     """Refuse a list in which an item stands twice."""
-    if isinstance(value, list) and len({_signature(item) for item in value}) < len(value):
-        seen = set()
-        for item in value:
-            if _signature(item) in seen:
-                raise refuse(f"holds {item!r} twice" if isinstance(item, str | int) else "holds an entry twice")
-            seen.add(_signature(item))
+    seen = set()
+    for item in value if isinstance(value, list) else ():
+        signature = _signature(item)
+        if signature in seen:
+            raise refuse(f"holds {item!r} twice" if isinstance(item, str | int) else "holds an entry twice")
+        seen.add(signature)
     return value
 
 

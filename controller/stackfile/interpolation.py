@@ -1,7 +1,7 @@
 """Variables in values, as docker's client substitutes them, with its casts and its traps.
 
 The expression is cut by searching for `:-`, `-`, `:?` and `?` in this order anywhere in it, not by parsing it. What
-surprises follows from that and is kept, because a file must mean here what it means to docker; `find_traps` tells.
+surprises follows from that and is kept, because a file must mean here what it means to docker; warnings tell.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def _compile(braced: str) -> re.Pattern[str]:
 
 _PATTERN = _compile(_BRACED)
 _UNBRACED = _compile("(?P<braced>(?!))")
+_MAX_EXPRESSIONS = 10_000  # in one text; keeps a hostile one from taking seconds
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}")
 _TRUE, _FALSE = frozenset(("y", "yes", "true", "on")), frozenset(("n", "no", "false", "off"))
 
@@ -38,12 +39,14 @@ def _matches(template: str) -> Iterator[re.Match[str]]:
     yield from _UNBRACED.finditer(template, closed)
 
 
-def substitute(template: str, environment: Mapping[str, str]) -> str:
-    """Replace the variables in a text.
+def substitute(template: str, environment: Mapping[str, str], traps: list[str] | None = None) -> str:
+    """Replace the variables in a text, and note in `traps` what probably does not do what its author thinks.
 
     Raises InterpolationError; like docker's client only for the last expression: an earlier fault is forgotten when a
     later expression of the same text succeeds, and becomes an empty string.
     """
+    if template.count("$") > _MAX_EXPRESSIONS:
+        raise InterpolationError(f"holds more than {_MAX_EXPRESSIONS} dollar signs")
     fault: str | None = None
     parts, position = [], 0
     for match in _matches(template):
@@ -52,54 +55,41 @@ def substitute(template: str, environment: Mapping[str, str]) -> str:
         if match["escaped"]:
             parts.append("$")
             continue
-        try:
-            parts.append(_evaluate(match["named"] or match["braced"], environment))
-            fault = None
-        except InterpolationError as error:
-            fault = str(error)
+        if fault is not None and traps is not None:
+            traps.append(f"this is forgotten, because a later variable of the same text is fine: {fault}")
+        value, fault = _evaluate(match["named"] or match["braced"], environment)
+        parts.append(value)
+        if traps is not None and (trap := _find_trap(match["named"], match["braced"])):
+            traps.append(trap)
     if fault is not None:
         raise InterpolationError(fault)
     return "".join([*parts, template[position:]])
 
 
-def _evaluate(expression: str | None, environment: Mapping[str, str]) -> str:
+def _evaluate(expression: str | None, environment: Mapping[str, str]) -> tuple[str, str | None]:
+    """The value of an expression and what is wrong with it."""
     if expression is None:
-        raise InterpolationError("has a $ that starts no variable; write $$ for a dollar sign")
+        return "", "has a $ that starts no variable; write $$ for a dollar sign"
     for separator in (":-", "-", ":?", "?"):
         name, found, tail = expression.partition(separator)
         if not found:
             continue
         value = environment.get(name)
         if value is None or (value == "" and separator[0] == ":"):
-            if "?" in separator:
-                raise InterpolationError(f"required variable {name} is missing a value: {tail}")
-            return tail
-        return value
-    return environment.get(expression, "")
+            return ("", f"required variable {name} is missing a value: {tail}") if "?" in separator else (tail, None)
+        return value, None
+    return environment.get(expression, ""), None
 
 
-def find_traps(template: str, environment: Mapping[str, str]) -> Iterator[str]:
-    """Say what in a text probably does not do what its author thinks."""
-    matches = list(_matches(template))
-    for match in matches:
-        named, braced = match["named"], match["braced"]
-        if named and (tail := re.search(r"[-:?]", named)):
-            name, rest = named[: tail.start()], named[tail.start() :]
-            yield f"`${named}` takes all of `{rest}` as a default or message of {name}; write `${{{name}}}{rest}`"
-        elif braced and re.match(r"\w+:?\?", braced) and "-" in braced:
-            yield f"`${{{braced}}}` holds a hyphen, which makes it a default: the variable is never required"
-        elif braced and "$" in braced:
-            yield f"`${{{braced}}}` is cut at the first brace: nothing is substituted inside a default"
-        elif match is not matches[-1] and not match["escaped"] and _fails(named or braced, environment):
-            yield f"the fault in `{match[0]}` is forgotten, because a later variable of the same text is fine"
-
-
-def _fails(expression: str | None, environment: Mapping[str, str]) -> bool:
-    try:
-        _evaluate(expression, environment)
-    except InterpolationError:
-        return True
-    return False
+def _find_trap(named: str | None, braced: str | None) -> str | None:
+    if named and (tail := re.search(r"[-:?]", named)):
+        name, rest = named[: tail.start()], named[tail.start() :]
+        return f"`${named}` takes all of `{rest}` as a default or message of {name}; write `${{{name}}}{rest}`"
+    if braced and "-" in braced and re.match(r"\w+:?\?", braced):
+        return f"`${{{braced}}}` holds a hyphen, which makes it a default: the variable is never required"
+    if braced and "$" in braced:
+        return f"`${{{braced}}}` is cut at the first brace: nothing is substituted inside a default"
+    return None
 
 
 def _to_integer(text: str) -> int:
@@ -168,11 +158,12 @@ def _find_cast(path: Path) -> _Cast | None:
 def interpolate(templates: Iterable[Template], environment: Mapping[str, str], findings: Findings) -> None:
     """Put the substituted values in place; what a variable changed is cast where its path asks for it."""
     for template in templates:
-        for trap in find_traps(template.text, environment):
-            findings.warn(template.path, trap)
+        traps: list[str] = []
         try:
-            value: Any = substitute(template.text, environment)
+            value: Any = substitute(template.text, environment, traps)
             cast = _find_cast(template.path) if value != template.text else None
             template.container[template.key] = cast(value) if cast else value
         except InterpolationError as error:
             findings.error(template.path, str(error))
+        for trap in traps:
+            findings.warn(template.path, trap)

@@ -41,6 +41,8 @@ def load_stack(
     """
     if not files:
         raise ManifestError([Problem("", 1, 1, "", "no stack file is given")])
+    if not stack.strip():
+        raise ManifestError([Problem(files[0], 1, 1, "", "the stack has no name")])
     seen: dict[str, None] = {}
 
     def read(path: str) -> bytes:

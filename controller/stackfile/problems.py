@@ -91,7 +91,9 @@ class Findings:
     def raise_errors(self) -> None:
         if self.errors:
             order = {source.file: number for number, source in enumerate(self.sources)}
-            raise ManifestError(sorted(self.errors, key=lambda problem: (order[problem.file], problem.line, problem.column)))
+            # What an alias repeats is wrong once, where it is written.
+            once = {(found.file, found.line, found.column, found.reason): found for found in reversed(self.errors)}
+            raise ManifestError(sorted(once.values(), key=lambda found: (order[found.file], found.line, found.column)))
 
     def _problem(self, path: Path, reason: str, severity: Severity, *, at_key: bool) -> Problem:
         places = [(source.locate(path, at_key=at_key), source) for source in self.sources]

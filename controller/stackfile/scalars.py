@@ -76,7 +76,7 @@ def _number(text: str) -> Any:
         return _CONSTANTS[text]
     if text[0] in "0123456789" and text[4:5] == "-" and (stamp := _timestamp(text)) is not None:
         return stamp
-    plain = text.replace("_", "")
+    plain = text if text[0] == "." else text.replace("_", "")
     if (integer := _integer(plain)) is not None and -(1 << 63) <= integer < 1 << 64:
         return integer
     if _FLOAT.fullmatch(plain):

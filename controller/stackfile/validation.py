@@ -20,7 +20,6 @@ _EXPECTED = {
     "bool_type": "true or false",
     "list_type": "a list",
     "dict_type": "a mapping",
-    "time_delta_type": "a duration",
 }
 
 
@@ -72,7 +71,7 @@ def _reason(detail: Any, context: dict[str, Any]) -> str:
             return "is required"
         case "extra_forbidden":
             return "is not a key that docker stack knows here"
-        case "literal_error" | "enum":
+        case "literal_error":
             return f"must be {context['expected']}"
         case "greater_than_equal":
             return f"must be {context['ge']} or more"

@@ -196,6 +196,11 @@ SHORT_FORMS = [
     _service("four parts", 'volumes: ["/aa:/bb:ro:x"]', "15 volumes[0]", "too many colons"),
     _service("a number as a volume", "volumes: [5]", "15 volumes[0]", "must be a mapping"),
     _service("a bind without a source", "volumes: [{type: bind, target: /a}]", "15 volumes[0]", "needs a source"),
+    _service("an entry twice", "ports: [{target: 80}, {target: 80}]", "5 ports", "holds an entry twice"),
+    _service("a list of lists twice", "expose: [[a], [a]]", "5 expose", "holds an entry twice"),
+    _service("a boolean as a port to expose", "expose: [true]", "14 expose[0]", "must be a string or a number"),
+    _service("hosts as text", "extra_hosts: 'a:b'", "18 extra_hosts", "must be a mapping or a list"),
+    _service("a host in a list as a number", "extra_hosts: [5]", "5 extra_hosts", "5 is none, quote it"),
     _service("a host as a number", "extra_hosts: {db: 5}", "23 extra_hosts.db", "must be a string"),
 ]
 
@@ -280,6 +285,10 @@ REFERENCES = [
         "2:24 networks.n.ipam.config[0].gateway",
         "not a key",
     ),
+    _file(
+        "an option without a value", "volumes:\n  v: {driver_opts: {o: }}\n", "2:21 volumes.v.driver_opts.o", "it has no value"
+    ),
+    _file("options as a list", "volumes:\n  v: {driver_opts: [a=b]}\n", "2:7 volumes.v.driver_opts", "must be a mapping"),
     _file("content in a config", "configs:\n  c: {content: hello}\n", "2:7 configs.c.content", "not a key"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import tracemalloc
 
@@ -15,14 +16,14 @@ MEBIBYTE = 1024 * 1024
 
 @pytest.mark.parametrize("wrong", MALFORMED, ids=lambda wrong: wrong.name)
 def test_a_malformed_file_is_refused_at_its_place(wrong: Wrong) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     found = problem(wrong.text)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
 
     assert f"{found.line}:{found.column} {found.path}".rstrip() == wrong.place, found
     assert wrong.reason in found.reason
     assert found.file == "1.yml"
-    assert seconds < 1
+    assert seconds < (1 if sys.gettrace() is None else 5)  # coverage's tracing costs more than the work
 
 
 def test_there_are_a_hundred_malformed_files_with_names_of_their_own() -> None:
