@@ -190,9 +190,9 @@ class Controller:
 
     async def plans(self) -> Sequence[Plan]:
         world = self._world
-        observer = Observer(self._swarm)
+        observer, now = Observer(self._swarm), asyncio.get_running_loop().time()
         return [
-            await plan_stack(self._swarm, observer, world.memory, stack, world.options)
+            await plan_stack(self._swarm, observer, world.memory, stack, world.options, since=now)
             for _, stack in sorted(world.declarations.stacks.items())
         ]
 

@@ -40,7 +40,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _plans(args: argparse.Namespace) -> list[Plan]:
-    stacks = load_stacks(args)
     async with connected() as swarm:
-        observer, memory = Observer(swarm), Memory()
-        return [await plan_stack(swarm, observer, memory, stack, options_of(args)) for stack in stacks]
+        observer, memory, now = Observer(swarm), Memory(), asyncio.get_running_loop().time()
+        looking = asyncio.create_task(observer.snapshot(since=now))  # the engine writes its lists while the files are read
+        try:
+            stacks = await asyncio.to_thread(load_stacks, args)
+        finally:
+            await asyncio.gather(looking, return_exceptions=True)  # what went wrong with it is told by the next look
+        return [await plan_stack(swarm, observer, memory, stack, options_of(args), since=now) for stack in stacks]

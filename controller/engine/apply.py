@@ -55,9 +55,11 @@ class Limits:
     wait: bool = True
 
 
-async def plan_stack(swarm: Swarm, observer: Observer, memory: Memory, desired: DesiredStack, options: Options) -> Plan:
-    """Look once and make the plan, the registry asked where it has to be."""
-    return (await _look(swarm, observer, memory, desired, options))[1]
+async def plan_stack(
+    swarm: Swarm, observer: Observer, memory: Memory, desired: DesiredStack, options: Options, *, since: float
+) -> Plan:
+    """Make the plan on a snapshot no older than loop time `since`, the registry asked where it has to be."""
+    return (await _look(swarm, observer, memory, desired, options, since))[1]
 
 
 async def apply_stack(
@@ -73,7 +75,7 @@ async def apply_stack(
     waiting: dict[str, float] = {}
     written: set[str] = set()
     conflicts = 0
-    snapshot, plan = await _look(swarm, observer, memory, desired, options)
+    snapshot, plan = await _look(swarm, observer, memory, desired, options, loop.time())
     progress.planned(plan)
     while True:
         ready, deferred = _gate(plan, desired, snapshot, waiting, progress)
@@ -91,17 +93,16 @@ async def apply_stack(
             await asyncio.sleep(random.uniform(0.05, 0.2) * conflicts)  # noqa: S311 - keeps two writers apart, guards nothing
         elif not results:
             await asyncio.sleep(_POLL_SECONDS)
-        snapshot, plan = await _look(swarm, observer, memory, desired, options)
+        snapshot, plan = await _look(swarm, observer, memory, desired, options, loop.time())
     _refuse_blocked(plan)
     if limits.wait:
         await _converge(swarm, observer, desired, written, deadline, progress)
 
 
 async def _look(
-    swarm: Swarm, observer: Observer, memory: Memory, desired: DesiredStack, options: Options
+    swarm: Swarm, observer: Observer, memory: Memory, desired: DesiredStack, options: Options, since: float
 ) -> tuple[Snapshot, Plan]:
-    now = asyncio.get_running_loop().time()
-    snapshot = await observer.snapshot(since=now, shared_since=now)
+    snapshot = await observer.snapshot(since=since, shared_since=since)
     planner = ServicePlanner(desired, snapshot, memory.knowledge(desired, snapshot), options)
     questions = {planner.image_to_ask(service) for service in desired.services.values()} - {None}
     if questions:
