@@ -1,0 +1,526 @@
+"""The plan of a whole stack: order, guards, reasons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.core.contents import version_name
+from controller.core.images import REFERENCE_LABEL, Resolve
+from controller.core.planner import Options, ServicePlanner, in_dependency_order, make_plan
+from controller.core.services import REVISION_LABEL
+from controller.core.state import STATE_NAME, new_state, with_pause
+from controller.model.observation import Knowledge, ResolvedImage, Snapshot
+from controller.model.plan import Action, ObjectKind, Plan, Reason, Restart
+from controller.model.policy import DriftMode, ServicePolicy, StackPolicy
+from controller.model.spec import IMAGE_LABEL, STACK_LABEL, DesiredStack, Json
+from tests.support.specs import (
+    body,
+    content,
+    live,
+    live_content,
+    live_network,
+    mounted,
+    network,
+    service,
+    snapshot,
+    stack,
+)
+
+NEVER = Options(resolve=Resolve.NEVER)
+CONFIG, SECRET, NETWORK, SERVICE = ObjectKind.CONFIG, ObjectKind.SECRET, ObjectKind.NETWORK, ObjectKind.SERVICE
+KNOWN = Knowledge(content_key=b"k")
+KEY_STATE: dict[str, Any] = {"ID": "state", "Version": {"Index": 1}, "Spec": new_state(b"k")}
+
+
+def plan(desired: DesiredStack, seen: Snapshot | None = None, *, knowledge: Knowledge = KNOWN, options: Options = NEVER) -> Plan:
+    return make_plan(desired, seen or snapshot(), knowledge, options)
+
+
+def steps(made: Plan) -> list[tuple[str, str, str]]:
+    return [(action.verb.value, action.kind.value, action.name) for action in made.actions]
+
+
+def reasons(made: Plan) -> list[tuple[str, Reason]]:
+    return [(notice.name, notice.reason) for notice in made.notices]
+
+
+def only(made: Plan) -> Action:
+    (action,) = made.actions
+    return action
+
+
+def of_docker(spec: Json, **parts: Any) -> Json:
+    return live(spec, networks={"shop_default": "net-shop_default"}, **parts)
+
+
+def paused(*targets: str) -> Json:
+    spec = new_state(b"k")
+    for target in targets:
+        spec = with_pause(spec, target, since="2026-01-01T00:00:00+00:00")
+    return {"ID": "state", "Version": {"Index": 1}, "Spec": spec}
+
+
+# Order.
+
+
+def test_an_empty_swarm_gets_networks_then_contents_then_services() -> None:
+    desired = stack(
+        service("web", depends_on=["db"], container={"Configs": [mounted("Config", "shop_c")]}),
+        service("db", container={"Secrets": [mounted("Secret", "shop_s")]}),
+        networks=[network("shop_b"), network("shop_a")],
+        configs=[content("shop_c")],
+        secrets=[content("shop_s")],
+    )
+
+    assert steps(plan(desired)) == [
+        ("create", "network", "shop_a"),
+        ("create", "network", "shop_b"),
+        ("create", "config", "shop_c"),
+        ("create", "secret", "shop_s"),
+        ("create", "service", "shop_db"),
+        ("create", "service", "shop_web"),
+    ]
+
+
+def test_services_come_after_all_that_they_depend_on_and_otherwise_by_name() -> None:
+    desired = stack(service("a", depends_on=["z", "m"]), service("m", depends_on=["y"]), service("y"), service("z"), service("b"))
+
+    assert [item.key for item in in_dependency_order(desired)] == ["y", "m", "z", "a", "b"]
+
+
+def test_a_new_service_says_what_it_needs_and_whom_it_follows() -> None:
+    desired = stack(
+        service(
+            "web",
+            depends_on=["db"],
+            task={"Networks": [{"Target": "shop_default"}]},
+            container={"Configs": [mounted("Config", "shop_c")], "Secrets": [mounted("Secret", "shop_s")]},
+        ),
+        service("db"),
+        networks=[network()],
+        configs=[content("shop_c", b"new")],
+        secrets=[content("shop_s")],
+    )
+    seen = snapshot(configs=[live_content("shop_c", b"old")])
+
+    action = plan(desired, seen).actions[-1]
+
+    later = version_name(content("shop_c", b"new"), CONFIG, None)
+    assert action.after == ("shop_db",)
+    assert set(action.needs) == {(NETWORK, "shop_default"), (CONFIG, later), (SECRET, "shop_s")}
+    assert action.body["TaskTemplate"]["ContainerSpec"]["Configs"][0]["ConfigName"] == later
+    assert (action.reason, action.restart) == (Reason.MISSING, Restart.START)
+    assert len(action.body["Labels"][REVISION_LABEL]) == 16
+
+
+def test_a_stack_that_docker_deployed_is_taken_over_without_a_write() -> None:
+    config, secret = mounted("Config", "shop_c"), mounted("Secret", "shop_s")
+    spec: dict[str, Any] = {
+        "task": {"Networks": [{"Target": "shop_default", "Aliases": ["web"]}]},
+        "container": {"Configs": [config], "Secrets": [secret], "Env": ["A=1"]},
+    }
+    desired = stack(service(**spec), networks=[network()], configs=[content("shop_c")], secrets=[content("shop_s")])
+    seen = snapshot(
+        of_docker(body(**spec)),
+        networks=[live_network()],
+        configs=[live_content("shop_c")],
+        secrets=[live_content("shop_s", None)],
+    )
+
+    for resolve in (Resolve.NEVER, Resolve.CHANGED):
+        assert plan(desired, seen, knowledge=Knowledge(), options=Options(resolve)).is_empty
+
+
+# Reasons for an update.
+
+
+@pytest.mark.parametrize(
+    ("labels", "knowledge", "expected"),
+    [
+        ({}, Knowledge(), Reason.DRIFT),
+        ({REVISION_LABEL: "another"}, Knowledge(), Reason.EDITED),
+        ({}, Knowledge(applied={"shop_web": "another"}), Reason.EDITED),
+        ({"same": "yes"}, Knowledge(), Reason.DRIFT),
+    ],
+)
+def test_an_update_is_drift_unless_another_declaration_was_in_force(
+    labels: dict[str, str], knowledge: Knowledge, expected: Reason
+) -> None:
+    desired = stack(service(container={"Env": ["A=1"]}))
+    own = ServicePlanner(desired, snapshot(), knowledge, NEVER).revision(desired.services["web"])
+    labels = {REVISION_LABEL: own} if "same" in labels else labels
+
+    assert only(plan(desired, snapshot(of_docker(body(labels=labels))), knowledge=knowledge)).reason is expected
+
+
+def test_an_update_carries_the_version_it_was_decided_on_and_shows_its_changes() -> None:
+    desired = stack(service(container={"Env": ["A=1"]}, Mode={"Replicated": {"Replicas": 3}}))
+
+    action = only(plan(desired, snapshot(of_docker(body(), version=41, ident="web-id"))))
+
+    assert (action.object_id, action.version, action.restart) == ("web-id", 41, Restart.ROLLING)
+    assert [(change.field, change.old, change.new) for change in action.changes] == [
+        ("deploy.replicas", "1", "3"),
+        ("environment.A", None, "<masked>"),
+    ]
+
+
+def test_bookkeeping_stands_on_the_service_and_never_on_its_containers() -> None:
+    desired = stack(service(image="nginx:1"))
+    answer = Knowledge(images={"nginx:1": ResolvedImage("nginx:1@sha256:d", ({"OS": "linux"},))})
+
+    made = only(plan(desired, knowledge=answer, options=Options())).body
+
+    assert made["Labels"][REFERENCE_LABEL] == "nginx:1@sha256:d"
+    assert made["TaskTemplate"]["ContainerSpec"]["Labels"] == {STACK_LABEL: "shop"}
+    assert made["TaskTemplate"]["Placement"] == {"Platforms": [{"OS": "linux"}]}
+
+
+def test_a_newly_resolved_image_brings_its_platforms_into_an_update() -> None:
+    answer = Knowledge(images={"nginx:2": ResolvedImage("nginx:2@sha256:d", ({"OS": "linux"},))})
+    seen = snapshot(of_docker(body(image="nginx:1")))
+
+    made = only(plan(stack(service(image="nginx:2")), seen, knowledge=answer, options=Options())).body
+
+    assert made["TaskTemplate"]["ContainerSpec"]["Image"] == "nginx:2@sha256:d"
+    assert made["TaskTemplate"]["Placement"]["Platforms"] == [{"OS": "linux"}]
+
+
+def test_ignored_labels_still_learn_which_image_is_declared() -> None:
+    desired = stack(service(image="nginx:2", policy=ServicePolicy(ignore=("deploy.labels",)), labels={"a": "declared"}))
+    seen = snapshot(of_docker(body(image="nginx:1", labels={"a": "live"})))
+
+    labels = only(plan(desired, seen)).body["Labels"]
+
+    assert (labels[IMAGE_LABEL], labels["a"]) == ("nginx:2", "live")
+
+
+def test_a_live_service_whose_labels_are_null_is_not_ours() -> None:
+    seen = snapshot({"ID": "x", "Version": {"Index": 1}, "Spec": {"Name": "shop_web", "Labels": None}})
+
+    made = plan(stack(service()), seen)
+
+    assert made.is_empty
+    assert reasons(made) == [("shop_web", Reason.FOREIGN)]
+
+
+# What holds an update back.
+
+
+DRIFTED = body(container={"Env": ["A=by hand"]})
+
+
+def held(desired: DesiredStack, seen: Snapshot, **more: Any) -> Reason:
+    made = plan(desired, seen, **more)
+    assert made.is_empty
+    (notice,) = made.notices
+    return notice.reason
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [(DriftMode.REPORT, Reason.DRIFT_REPORTED), (DriftMode.IGNORE, Reason.DRIFT_IGNORED)]
+)
+def test_drift_that_is_not_to_be_reverted_is_told_and_left(mode: DriftMode, expected: Reason) -> None:
+    desired = stack(service(policy=ServicePolicy(drift=mode)))
+
+    assert held(desired, snapshot(of_docker(DRIFTED))) is expected
+    assert plan(desired, snapshot(of_docker(DRIFTED))).notices[0].changes
+
+
+@pytest.mark.parametrize("mode", list(DriftMode))
+def test_an_edit_and_a_missing_service_are_written_whatever_becomes_of_drift(mode: DriftMode) -> None:
+    desired = stack(service(policy=ServicePolicy(drift=mode)))
+    edited = of_docker(body(labels={REVISION_LABEL: "another"}, container={"Env": ["A=1"]}))
+
+    assert only(plan(desired, snapshot(edited))).reason is Reason.EDITED
+    assert only(plan(desired)).reason is Reason.MISSING
+
+
+@pytest.mark.parametrize("state", ["updating", "rollback_started"])
+def test_drift_waits_while_swarms_updater_is_at_work_and_an_edit_does_not(state: str) -> None:
+    status = {"UpdateStatus": {"State": state}}
+    edited = body(labels={REVISION_LABEL: "another"}, container={"Env": ["A=1"]})
+
+    assert held(stack(service()), snapshot(of_docker(DRIFTED, **status))) is Reason.UPDATE_RUNNING
+    assert only(plan(stack(service()), snapshot(of_docker(edited, **status)))).reason is Reason.EDITED
+
+
+@pytest.mark.parametrize("state", ["completed", "paused", "rollback_completed", "rollback_paused", ""])
+def test_drift_is_reverted_once_the_updater_has_ended_or_given_up(state: str) -> None:
+    seen = snapshot(of_docker(DRIFTED, UpdateStatus={"State": state}))
+
+    assert only(plan(stack(service()), seen)).reason is Reason.DRIFT
+
+
+@pytest.mark.parametrize("state", ["rollback_started", "rollback_paused", "rollback_completed"])
+def test_a_revision_that_swarm_rolled_back_is_not_tried_again(state: str) -> None:
+    desired = stack(service(container={"Env": ["A=bad"]}))
+    own = ServicePlanner(desired, snapshot(), KNOWN, NEVER).revision(desired.services["web"])
+    seen = snapshot(of_docker(body(labels={REVISION_LABEL: "good"}), UpdateStatus={"State": state}))
+    knowledge = Knowledge(applied={"shop_web": own}, rejected={"shop_web": own})
+
+    assert held(desired, seen, knowledge=knowledge) is Reason.REJECTED
+    another = stack(service(container={"Env": ["A=better"]}))
+    assert only(plan(another, seen, knowledge=knowledge)).reason is Reason.EDITED
+
+
+def test_another_mode_cannot_be_written() -> None:
+    assert held(stack(service(Mode={"Global": {}})), snapshot(of_docker(body()))) is Reason.IMMUTABLE
+
+
+def test_the_controllers_own_stack_is_told_and_never_written() -> None:
+    made = plan(stack(service("a"), service("b")), snapshot(of_docker(body("a", container={"Env": ["A=1"]}))),
+                options=Options(Resolve.NEVER, own_stack="shop"))  # fmt: skip
+
+    assert made.is_empty
+    assert {reason for _, reason in reasons(made)} == {Reason.OWN_STACK}
+
+
+def test_an_image_without_an_answer_blocks_with_the_registrys_words() -> None:
+    knowledge = Knowledge(unresolved={"nginx:1": "no route"})
+
+    for seen in (snapshot(), snapshot(of_docker(body(image="nginx:0")))):
+        made = plan(stack(service()), seen, knowledge=knowledge, options=Options())
+        assert reasons(made) == [("shop_web", Reason.UNRESOLVED_IMAGE)]
+        assert "no route" in made.notices[0].message
+    assert "was not asked" in plan(stack(service()), options=Options()).notices[0].message
+
+
+def test_a_planner_says_which_image_it_has_to_ask_for() -> None:
+    desired = stack(service())
+    asking = ServicePlanner(desired, snapshot(), Knowledge(), Options())
+    told = ServicePlanner(desired, snapshot(), Knowledge(images={"nginx:1": ResolvedImage("nginx:1@sha256:d")}), Options())
+
+    assert asking.image_to_ask(desired.services["web"]) == "nginx:1"
+    assert told.image_to_ask(desired.services["web"]) is None
+
+
+@pytest.mark.parametrize("target", ["shop", "shop/web"])
+def test_a_paused_service_is_told_and_not_written(target: str) -> None:
+    made = plan(stack(service("web"), service("db")), snapshot(configs=[paused(target)]))
+
+    assert ("shop_web", Reason.PAUSED) in reasons(made)
+    assert steps(made) == ([] if target == "shop" else [("create", "service", "shop_db")])
+
+
+def test_a_stack_may_declare_itself_paused() -> None:
+    desired = stack(service(), networks=[network()], configs=[content("shop_c")], policy=StackPolicy(paused=True, prune=True))
+    seen = snapshot(of_docker(body("stray")))
+
+    made = plan(desired, seen)
+
+    assert made.is_empty
+    assert reasons(made) == [("shop_default", Reason.PAUSED), ("shop_c", Reason.PAUSED), ("shop_web", Reason.PAUSED)]
+
+
+# External and foreign objects.
+
+
+def test_a_service_waits_for_external_objects_that_are_missing() -> None:
+    desired = stack(
+        service(
+            task={"Networks": [{"Target": "front"}]},
+            container={"Configs": [mounted("Config", "theirs")], "Secrets": [mounted("Secret", "theirs")]},
+        ),
+        networks=[network("front", external=True)],
+        configs=[content("theirs", external=True)],
+        secrets=[content("theirs", external=True)],
+    )
+
+    made = plan(desired)
+
+    assert made.is_empty
+    assert [reason for _, reason in reasons(made)] == [Reason.WAITS] * 4
+    assert "needs front, theirs, theirs" in made.notices[-1].message
+
+
+def test_external_objects_that_exist_are_used() -> None:
+    desired = stack(
+        service(task={"Networks": [{"Target": "front"}]}, container={"Configs": [mounted("Config", "theirs")]}),
+        networks=[network("front", external=True)],
+        configs=[content("theirs", external=True)],
+    )
+    seen = snapshot(networks=[live_network("front", stack="")], configs=[live_content("theirs", stack="")])
+
+    assert steps(plan(desired, seen)) == [("create", "service", "shop_web")]
+
+
+@pytest.mark.parametrize("name", ["host", "bridge", "none"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_predefined_network_is_always_there(name: str, *, there: bool) -> None:
+    desired = stack(service(task={"Networks": [{"Target": name}]}), networks=[network(name, external=True)])
+    seen = snapshot(networks=[live_network(name, stack="", Scope="local", Driver=name)] if there else [])
+
+    made = plan(desired, seen)
+
+    assert steps(made) == [("create", "service", "shop_web")]
+    assert made.notices == ()
+
+
+def test_an_external_network_of_one_node_alone_cannot_be_used() -> None:
+    desired = stack(service(task={"Networks": [{"Target": "lan"}]}), networks=[network("lan", external=True)])
+
+    made = plan(desired, snapshot(networks=[live_network("lan", stack="", Scope="local", Driver="bridge")]))
+
+    assert made.is_empty
+    assert reasons(made) == [("lan", Reason.FOREIGN), ("shop_web", Reason.WAITS)]
+
+
+def test_what_belongs_to_another_stack_is_never_written() -> None:
+    desired = stack(service(), networks=[network()])
+    seen = snapshot(of_docker({**DRIFTED, "Labels": {STACK_LABEL: "other"}}), networks=[live_network(stack="other")])
+
+    made = plan(desired, seen)
+
+    assert made.is_empty
+    assert reasons(made) == [("shop_default", Reason.FOREIGN), ("shop_web", Reason.FOREIGN)]
+
+
+# Networks.
+
+
+def test_a_network_that_is_not_as_declared_is_told_field_by_field() -> None:
+    declared = network(
+        Driver="custom", Internal=True, Attachable=True, Options={"mtu": "1400"}, IPAM={"Config": [{"Subnet": "10.9.0.0/24"}]}
+    )
+
+    (notice,) = plan(stack(networks=[declared]), snapshot(networks=[live_network()])).notices
+
+    assert notice.reason is Reason.IMMUTABLE
+    assert [(change.field, change.old, change.new) for change in notice.changes] == [
+        ("driver", "overlay", "custom"),
+        ("internal", "False", "True"),
+        ("attachable", "False", "True"),
+        ("driver_opts.mtu", None, "1400"),
+        ("ipam", "10.0.1.0/24", "10.9.0.0/24"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"Driver": ""},
+        {"IPAM": {"Driver": "default"}},
+        {"IPAM": {"Config": [{"Subnet": "10.0.1.0/24"}]}},
+        {"Options": {"com.docker.network.driver.overlay.vxlanid_list": "4097"}},
+    ],
+)
+def test_what_the_engine_adds_to_a_network_is_no_difference(parts: dict[str, Any]) -> None:
+    assert plan(stack(networks=[network(**parts)]), snapshot(networks=[live_network()])).notices == ()
+
+
+def test_a_network_without_options_or_addresses_is_compared_too() -> None:
+    bare = live_network(Options=None, IPAM=None)
+
+    (notice,) = plan(stack(networks=[network(Options={"encrypted": ""})]), snapshot(networks=[bare])).notices
+
+    assert [(change.field, change.old, change.new) for change in notice.changes] == [("driver_opts.encrypted", None, "")]
+
+
+# Removals.
+
+PRUNE = Options(resolve=Resolve.NEVER, prune=True)
+
+
+def stray_world() -> Snapshot:
+    return snapshot(
+        of_docker(body("web")),
+        of_docker(body("stray", task={"Networks": [{"Target": "net-shop_old"}]})),
+        of_docker(body("web", stack="other")),
+        {"ID": "loose", "Version": {"Index": 1}, "Spec": {"Name": "loose", "Labels": None}},
+        networks=[live_network(), live_network("shop_old"), live_network("other_default", stack="other")],
+        configs=[live_content("shop_old"), live_content("other_old", stack="other")],
+        secrets=[live_content("shop_old", None)],
+    )
+
+
+@pytest.mark.parametrize("desired", [stack(service("web"), networks=[network()])])
+def test_without_prune_what_is_not_declared_stays_and_is_told(desired: DesiredStack) -> None:
+    made = plan(desired, stray_world())
+
+    assert made.is_empty
+    assert reasons(made) == [("shop_stray", Reason.NOT_DECLARED)]
+
+
+@pytest.mark.parametrize("by_policy", [True, False])
+def test_prune_stops_services_first_and_takes_what_they_used_in_the_next_round(*, by_policy: bool) -> None:
+    desired = stack(service("web"), networks=[network()], policy=StackPolicy(prune=by_policy))
+    options = NEVER if by_policy else PRUNE
+    seen = stray_world()
+
+    first = plan(desired, seen, options=options)
+    left = {name: item for name, item in seen.services.items() if name != "shop_stray"}
+    second = plan(desired, Snapshot(seen.api_version, left, seen.networks, seen.configs, seen.secrets), options=options)
+
+    assert steps(first) == [("remove", "service", "shop_stray")]
+    assert (only(first).restart, only(first).object_id) == (Restart.STOP, "id-of-shop_stray")
+    assert steps(second) == [
+        ("remove", "network", "shop_old"),
+        ("remove", "config", "shop_old"),
+        ("remove", "secret", "shop_old"),
+    ]
+
+
+def test_prune_that_would_leave_nothing_is_refused() -> None:
+    made = plan(stack(service("renamed")), stray_world(), options=PRUNE)
+
+    assert [step for step in steps(made) if step[0] == "remove"] == []
+    assert ("shop_web", Reason.NOT_DECLARED) in reasons(made)
+    assert "nothing of the stack" in made.notices[0].message
+
+
+def test_an_empty_file_never_removes_a_service() -> None:
+    assert plan(stack(), stray_world(), options=PRUNE).is_empty
+
+
+def test_the_controllers_own_stack_is_never_pruned() -> None:
+    options = Options(resolve=Resolve.NEVER, prune=True, own_stack="shop")
+
+    assert plan(stack(service("web"), networks=[network()]), stray_world(), options=options).is_empty
+
+
+def test_a_paused_service_is_not_pruned_and_neither_is_what_is_left_beside_it() -> None:
+    seen = stray_world()
+    halted = Snapshot(
+        seen.api_version, seen.services, seen.networks, {**seen.configs, STATE_NAME: paused("shop/stray")}, seen.secrets
+    )
+
+    made = plan(stack(service("web"), networks=[network()]), halted, options=PRUNE)
+
+    assert made.is_empty
+    assert reasons(made) == [("shop_stray", Reason.PAUSED)]
+
+
+def test_a_network_in_use_is_not_pruned() -> None:
+    seen = snapshot(of_docker(body(task={"Networks": [{"Target": "net-shop_old"}]})), networks=[live_network("shop_old")])
+    desired = stack(service(task={"Networks": [{"Target": "shop_old"}]}))
+
+    assert steps(plan(desired, seen, options=PRUNE)) == []
+
+
+def test_removals_come_after_everything_else() -> None:
+    seen = snapshot(of_docker(body("a")), of_docker(body("stray")), configs=[live_content("shop_c", b"old")])
+    config: dict[str, Any] = {"container": {"Configs": [mounted("Config", "shop_c")]}}
+    desired = stack(service("a"), service("b", **config), networks=[network()], configs=[content("shop_c", b"new")])
+
+    made = steps(plan(desired, seen, options=PRUNE))
+
+    assert [verb for verb, _, _ in made] == ["create", "create", "create", "remove"]
+
+
+def test_a_secret_asks_for_the_clusters_key_first_and_its_service_waits() -> None:
+    desired = stack(service(container={"Secrets": [mounted("Secret", "shop_s")]}), secrets=[content("shop_s")])
+
+    made = plan(desired, knowledge=Knowledge())
+
+    assert steps(made) == [("create", "config", STATE_NAME)]
+    assert reasons(made) == [("shop_s", Reason.WAITS), ("shop_web", Reason.WAITS)]
+
+
+def test_the_clusters_state_is_nobodys_to_prune() -> None:
+    seen = snapshot(of_docker(body()), configs=[{**KEY_STATE, "Spec": {**KEY_STATE["Spec"], "Labels": {STACK_LABEL: "shop"}}}])
+
+    assert plan(stack(service()), seen, options=PRUNE).is_empty
