@@ -15,10 +15,11 @@ from controller.cli.common import (
     options_of,
     print_json,
 )
-from controller.cli.plan_text import plan_json, plan_lines
+from controller.cli.plan_text import plan_lines
 from controller.engine.apply import plan_stack
 from controller.engine.memory import Memory
 from controller.engine.observer import Observer
+from controller.model.forms import plan_form
 from controller.model.plan import Plan
 
 
@@ -32,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     plans = asyncio.run(_plans(args))
     if args.output == "json":
-        print_json([plan_json(plan) for plan in plans])
+        print_json([plan_form(plan) for plan in plans])
     else:
         for plan in plans:
             print("\n".join(plan_lines(plan)))

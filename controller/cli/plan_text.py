@@ -1,11 +1,10 @@
-"""A plan as text for people and as JSON for programs."""
+"""A plan as text for people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from controller.model.plan import Action, Change, Notice, Plan, Restart, Verb
+from controller.model.plan import Action, Change, Plan, Restart, Verb
 
 _MARKS = {Verb.CREATE: "+", Verb.UPDATE: "~", Verb.REMOVE: "-"}
 _RESTARTS = {
@@ -49,38 +48,3 @@ def change_line(change: Change) -> str:
     if change.old == change.new:
         return f"{change.field}: {change.new} (differs)"
     return f"{change.field}: {change.old} -> {change.new}"
-
-
-def plan_json(plan: Plan) -> dict[str, Any]:
-    """The stable form of `-o json`; keys may be added, never changed."""
-    return {
-        "stack": plan.stack,
-        "actions": [_action_json(action) for action in plan.actions],
-        "notices": [_notice_json(notice) for notice in plan.notices],
-    }
-
-
-def _action_json(action: Action) -> dict[str, Any]:
-    return {
-        "verb": action.verb.value,
-        "kind": action.kind.value,
-        "name": action.name,
-        "reason": action.reason.value,
-        "restart": action.restart.value,
-        "after": list(action.after),
-        "changes": [_change_json(change) for change in action.changes],
-    }
-
-
-def _notice_json(notice: Notice) -> dict[str, Any]:
-    return {
-        "kind": notice.kind.value,
-        "name": notice.name,
-        "reason": notice.reason.value,
-        "message": notice.message,
-        "changes": [_change_json(change) for change in notice.changes],
-    }
-
-
-def _change_json(change: Change) -> dict[str, Any]:
-    return {"field": change.field, "old": change.old, "new": change.new}

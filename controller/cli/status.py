@@ -14,6 +14,7 @@ from controller.core.planner import Options, ServicePlanner
 from controller.core.state import paused_targets
 from controller.engine.memory import Memory
 from controller.engine.observer import full_snapshot
+from controller.model.forms import status_form
 from controller.model.spec import DesiredStack
 from controller.model.status import ServiceStatus
 
@@ -26,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     statuses = asyncio.run(_statuses(load_stacks(args)))
     if args.output == "json":
-        print_json([status_json(status) for status in statuses])
+        print_json([status_form(status) for status in statuses])
     else:
         print("\n".join(_table(statuses)))
     return EXIT_DONE
@@ -44,18 +45,6 @@ async def _statuses(stacks: Sequence[DesiredStack]) -> list[ServiceStatus]:
             held = stack.policy.paused or bool({stack.name, f"{stack.name}/{key}"} & paused)
             statuses.append(service_status(service, snapshot, *planner.plan(service), paused=held))
     return statuses
-
-
-def status_json(status: ServiceStatus) -> dict[str, object]:
-    """The stable form of `-o json`."""
-    return {
-        "name": status.name,
-        "sync": status.sync.value,
-        "health": status.health.value,
-        "running": status.running,
-        "desired": status.desired,
-        "message": status.message,
-    }
 
 
 def _table(statuses: Sequence[ServiceStatus]) -> list[str]:

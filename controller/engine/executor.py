@@ -83,7 +83,7 @@ class Executor:
             await self._swarm.remove(action.kind, action.object_id)
             return
         body: Json = bound(action.body, known) if action.kind is ObjectKind.SERVICE else action.body
-        auth = self._auth(action, body)
+        auth = await self._auth(action, body)
         if action.verb is Verb.UPDATE:
             await self._swarm.update(action.kind, action.object_id, action.version, body, auth=auth)
         else:
@@ -91,10 +91,11 @@ class Executor:
                 body = new_state(secrets.token_bytes(32))
             known[action.kind, action.name] = await self._swarm.create(action.kind, body, auth=auth)
 
-    def _auth(self, action: Action, body: Json) -> str | None:
+    async def _auth(self, action: Action, body: Json) -> str | None:
         if action.kind is not ObjectKind.SERVICE or not self._with_auth:
             return None
-        return self._swarm.registry_auth(body["TaskTemplate"]["ContainerSpec"]["Image"])
+        image = body["TaskTemplate"]["ContainerSpec"]["Image"]
+        return await asyncio.to_thread(self._swarm.registry_auth, image)  # a credential helper is a program and may hang
 
 
 def _stages(plan: Plan) -> list[list[Action]]:

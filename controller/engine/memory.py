@@ -136,7 +136,8 @@ class Memory:
     async def _ask(self, swarm: Swarm, image: str) -> None:
         answer: ResolvedImage | str
         try:
-            answer = await swarm.resolve_image(image, auth=swarm.registry_auth(image))
+            auth = await asyncio.to_thread(swarm.registry_auth, image)
+            answer = await swarm.resolve_image(image, auth=auth)
         except RegistryError as error:
             answer = str(error)
         self._answers[image] = (self._monotonic(), answer)
