@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from controller.model.plan import ObjectKind
 from controller.simulator.records import Network, Node, Record, Service, Task, TaskState
 from controller.simulator.refusals import RefusalError, not_found
-from controller.simulator.store import R, Store, Table
+from controller.simulator.store import Store
+from controller.simulator.table import R, Table
 
 Filters = Mapping[str, Sequence[str]]
 

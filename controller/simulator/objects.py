@@ -14,7 +14,8 @@ from controller.model.spec import Json
 from controller.simulator import validation
 from controller.simulator.records import Content, Network, Node
 from controller.simulator.refusals import RefusalError, invalid, not_found, out_of_sequence, rpc
-from controller.simulator.store import Store, Table
+from controller.simulator.store import Store
+from controller.simulator.table import Table
 
 ALLOCATE_SECONDS = 0.0005
 _FIRST_VXLAN = 4096

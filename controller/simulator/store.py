@@ -3,66 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from controller.model.plan import ObjectKind
 from controller.model.spec import Json
 from controller.simulator.events import EventLog, event
 from controller.simulator.records import Content, Network, Node, Record, Service, Task, TaskState
+from controller.simulator.table import R, Table, name_of
 from controller.simulator.timeline import Timeline
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-R = TypeVar("R", Service, Network, Content, Node)
-
-
-class Table(Generic[R]):
-    """One collection, by id, by name and by label."""
-
-    def __init__(self, kind: ObjectKind) -> None:
-        self.kind = kind
-        self.rows: dict[str, R] = {}
-        self._ids: dict[str, str] = {}  # by name
-        self._labelled: dict[tuple[str, str], dict[str, None]] = {}
-
-    def get(self, reference: str) -> R | None:
-        """By id, by name, or by an unambiguous beginning of the id, as the engine's paths take it."""
-        row = self.rows.get(reference) or self.by_name(reference)
-        if row is None and reference:
-            matches = [row for key, row in self.rows.items() if key.startswith(reference)]
-            row = matches[0] if len(matches) == 1 else None
-        return row
-
-    def by_name(self, name: str) -> R | None:
-        return self.rows.get(self._ids.get(name, ""))
-
-    def with_label(self, key: str, value: str) -> Iterator[R]:
-        return (self.rows[row_id] for row_id in self._labelled.get((key, value), ()))
-
-    def put(self, row: R) -> R | None:
-        """Store it and return what was there."""
-        old = self.rows.get(row.id)
-        if old is not None:
-            self._unlabel(old)
-        self.rows[row.id] = row
-        self._ids[_name(row)] = row.id
-        for pair in _labels(row).items():
-            self._labelled.setdefault(pair, {})[row.id] = None
-        return old
-
-    def drop(self, row: R) -> None:
-        self._unlabel(row)
-        del self.rows[row.id]
-        self._ids.pop(_name(row), None)
-
-    def _unlabel(self, row: R) -> None:
-        for pair in _labels(row).items():
-            members = self._labelled[pair]
-            del members[row.id]
-            if not members:
-                del self._labelled[pair]
 
 
 @dataclass(slots=True)
@@ -100,6 +52,7 @@ class Store:
         self._of_slot: dict[tuple[str, int | str], dict[str, Task]] = {}
         self._of_node: dict[str, dict[str, Task]] = {}
         self._users: dict[str, dict[str, None]] = {}  # config, secret or network id -> service ids
+        self._publishers: dict[tuple[int, str], dict[str, str]] = {}
         self._occupied: dict[tuple[object, ...], int] = {}
         self._random = random.Random(seed)  # noqa: S311 - ids that repeat from run to run are the point
 
@@ -118,6 +71,10 @@ class Store:
             self._users[used].pop(row.id)
         for used in _references(row) - _references(old):
             self._users.setdefault(used, {})[row.id] = None
+        if old is not None:
+            self._unpublish(old)
+        for port in _published(row):
+            self._publishers.setdefault((port["PublishedPort"], port["Protocol"]), {})[row.id] = port["PublishMode"]
         self._announce("service", row.id, row.name, old, row, _service_changes)
         if self.on_service is not None:
             self.on_service(row)
@@ -146,12 +103,21 @@ class Store:
         if isinstance(row, Service):
             for used in _references(row):
                 self._users[used].pop(row.id)
+            self._unpublish(row)
         now = self.timeline.now_ns
-        self.events.publish(event(table.kind.value, "remove", row.id, {"name": _name(row)}, time_ns=now))
+        self.events.publish(event(table.kind.value, "remove", row.id, {"name": name_of(row)}, time_ns=now))
 
     def users(self, object_id: str) -> list[Service]:
         """The services whose current spec refers to a config, secret or network."""
         return [self.services.rows[service_id] for service_id in self._users.get(object_id, ())]
+
+    def publishers(self, port: int, protocol: str) -> dict[str, str]:
+        """Service id -> publish mode, of all that publish a port."""
+        return self._publishers.get((port, protocol), {})
+
+    def _unpublish(self, row: Service) -> None:
+        for port in _published(row):
+            self._publishers[port["PublishedPort"], port["Protocol"]].pop(row.id, None)
 
     # Tasks
 
@@ -232,6 +198,12 @@ class Store:
 _Rec = TypeVar("_Rec", bound=Record)
 
 
+def _published(service: Service) -> list[Json]:
+    """Ports of the spec and those that Swarm gave."""
+    declared = (service.spec.get("EndpointSpec") or {}).get("Ports", ())
+    return [port for port in (*declared, *service.endpoint.get("Ports", ())) if port.get("PublishedPort")]
+
+
 def host_ports(task: Task) -> set[tuple[int, str]]:
     """The ports of its node that a task takes for itself."""
     ports = (task.endpoint_spec or {}).get("Ports", ())
@@ -240,14 +212,6 @@ def host_ports(task: Task) -> set[tuple[int, str]]:
         for port in ports
         if port.get("PublishMode") == "host" and port.get("PublishedPort")
     }
-
-
-def _name(row: Service | Network | Content | Node) -> str:
-    return row.hostname if isinstance(row, Node) else row.name
-
-
-def _labels(row: Service | Network | Content | Node) -> Mapping[str, str]:
-    return row.spec.get("Labels") or {}
 
 
 def _references(service: Service | None) -> set[str]:

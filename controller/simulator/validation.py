@@ -126,25 +126,16 @@ def _check_update_configs(spec: Json) -> None:
 
 def _check_port_conflicts(store: Store, spec: Json, current: Service | None) -> None:
     """Ingress ports belong to one service; ports of the host may be shared among services that all take them there."""
-    wanted = {
-        (p["PublishedPort"], p["Protocol"]): p["PublishMode"]
-        for p in _published((spec.get("EndpointSpec") or {}).get("Ports", ()))
-    }
-    if not wanted:
-        return
-    for service in store.services.rows.values():
-        if current is not None and service.id == current.id:
-            continue
-        own = (service.spec.get("EndpointSpec") or {}).get("Ports", ())
-        for port in _published([*own, *service.endpoint.get("Ports", ())]):
-            mode = wanted.get((port["PublishedPort"], port["Protocol"]))
-            if mode is not None and "ingress" in (mode, port["PublishMode"]):
-                number = port["PublishedPort"]
-                raise invalid(f"port '{number}' is already in use by service '{service.name}' ({service.id}) as an ingress port")
+    for port in (spec.get("EndpointSpec") or {}).get("Ports", ()):
+        number = port.get("PublishedPort", 0)
+        for service_id, mode in store.publishers(number, port["Protocol"]).items() if number else ():
+            if (current is None or service_id != current.id) and "ingress" in (mode, port["PublishMode"]):
+                owner = f"service '{store.services.rows[service_id].name}' ({service_id})"
+                raise invalid(f"port '{number}' is already in use by {owner} as {_mode_words(mode)}")
 
 
-def _published(ports: Iterable[Json]) -> list[Json]:
-    return [port for port in ports if port.get("PublishedPort")]
+def _mode_words(mode: str) -> str:
+    return "an ingress port" if mode == "ingress" else "a host-published port"
 
 
 def _check_references(store: Store, container: Json) -> None:

@@ -151,18 +151,20 @@ def test_a_second_service_of_one_name_is_a_conflict(swarm: Target) -> None:
     assert answer.message.endswith("name conflicts with an existing object: service one already exists")
 
 
-def test_an_ingress_port_of_another_service_is_refused_and_a_host_port_is_not(swarm: Target) -> None:
+@pytest.mark.parametrize(("owned", "as_what"), [("ingress", "an ingress port"), ("host", "a host-published port")])
+def test_a_port_is_shared_only_among_services_that_all_take_it_on_the_host(swarm: Target, owned: str, as_what: str) -> None:
     def publishing(name: str, mode: str) -> dict[str, Any]:
         return swarm.spec(name, EndpointSpec={"Ports": [{"TargetPort": 80, "PublishedPort": 8061, "PublishMode": mode}]})
 
-    owner = swarm.create(publishing("owner", "ingress"))
+    owner = swarm.create(publishing("owner", owned))
     for mode in ("ingress", "host"):
-        answer = swarm.call("POST", "/services/create", publishing("late", mode))
-        assert answer.status == 400
-        assert f"port '8061' is already in use by service 'owner' ({owner})" in answer.message
-    swarm.must("DELETE", "/services/owner")
-    swarm.create(publishing("first", "host"))
-    swarm.create(publishing("second", "host"))
+        answer = swarm.call("POST", "/services/create", publishing(f"late-{mode}", mode))
+        if (owned, mode) == ("host", "host"):
+            assert answer.status == 201
+        else:
+            reason = f"port '8061' is already in use by service 'owner' ({owner}) as {as_what}"
+            assert (answer.status, answer.message.partition("desc = ")[2]) == (400, reason)
+    assert swarm.update(publishing("owner", owned)).status == 200
 
 
 def test_references_of_one_target_are_refused(swarm: Target) -> None:
