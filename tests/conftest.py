@@ -10,6 +10,8 @@ import pytest_asyncio
 
 from tests.support.clock import FakeClock
 
+pytest.register_assert_rewrite("tests.support.stage")  # its assertions are to show what differs, as those of tests do
+
 
 @pytest.fixture
 def clock() -> FakeClock:

@@ -51,6 +51,7 @@ class PrivateEngine:
         self.host = f"unix://{self.socket}"
         self._daemon: subprocess.Popen[bytes] | None = None
         self._registry: subprocess.Popen[bytes] | None = None
+        self._pushed: set[str] = set()
 
     @property
     def address(self) -> str:
@@ -158,10 +159,12 @@ class PrivateEngine:
         return self.docker("import", *options, "-", f"{name}:{tag}", input=root).strip()
 
     def push_tiny_image(self, name: str, tag: str = "latest") -> str:
-        """Serve a tiny image from this engine's registry; return the reference under which everybody may name it."""
+        """Serve a tiny image from this engine's registry, made once; return the reference under which all may name it."""
         reference = f"{self.registry()}/{name}:{tag}"
-        self.import_tiny_image(f"{REGISTRY}/{name}", tag)
-        self.docker("push", "--quiet", reference)
+        if reference not in self._pushed:
+            self.import_tiny_image(f"{REGISTRY}/{name}", tag)
+            self.docker("push", "--quiet", reference)
+            self._pushed.add(reference)
         return reference
 
     def registry(self) -> str:

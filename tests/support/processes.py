@@ -49,11 +49,15 @@ def send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float, pause: float = 0.02) -> bool:
-    """Whether the condition came true in time."""
+def wait_until(condition: Callable[[], bool], *, seconds: float, pause: float = 0.02, hold: float = 0.0) -> bool:
+    """Whether the condition came true in time and then stayed so for `hold` seconds without a break."""
     deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() >= deadline:
+    since = None
+    while True:
+        now = time.monotonic()
+        since = (since or now) if condition() else None
+        if since is not None and now - since >= hold:
+            return True
+        if now >= deadline and since is None:
             return False
         time.sleep(pause)
-    return True

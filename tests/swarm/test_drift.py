@@ -36,7 +36,7 @@ def declared(shared_stage: Stage) -> dict[str, Any]:
 @pytest.fixture
 def stage(shared_stage: Stage, declared: dict[str, Any]) -> Stage:
     """The stack as declared, at rest, no write counted yet."""
-    shared_stage.wait_for(declared)
+    shared_stage.wait_for(declared, hold=0.0)
     shared_stage.proxy.clear()
     return shared_stage
 
@@ -46,6 +46,12 @@ def test_a_removed_service_is_created_again(stage: Stage, declared: dict[str, An
         stage.engine.docker("service", "rm", "shop_web")
         stage.wait_for(declared)
     assert stage.writes() == ["create service shop_web"]
+
+
+def test_a_service_created_again_asks_for_the_platforms_of_its_image(stage: Stage, declared: dict[str, Any]) -> None:
+    stage.engine.docker("service", "rm", "shop_web")
+    stage.wait_for(declared)
+    assert stage.services()["web"]["Spec"]["TaskTemplate"]["Placement"]["Platforms"][0]["OS"] == "linux"
 
 
 def test_a_scaled_service_gets_its_replicas_back_and_keeps_its_tasks(stage: Stage, declared: dict[str, Any]) -> None:
@@ -77,8 +83,7 @@ def test_an_added_label_goes_and_no_task_restarts(stage: Stage, declared: dict[s
         ("--env-add", "LOG_LEVEL=debug"),
         ("--limit-memory", "64M"),
         ("--publish-add", "mode=host,target=80,published=8099"),
-        ("--args", "sleep 1000"),
-        ("--mount-add", "type=tmpfs,target=/scratch"),
+        ("--args", "/bin/hold on"),
     ],
     ids=lambda option: str(option[0]).lstrip("-"),
 )
