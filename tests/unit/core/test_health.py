@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.core.health import current_tasks, is_converged, replica_counts, service_status
+from controller.core.health import current_tasks, is_converged, may_be_depended_on, replica_counts, service_status
 from controller.model.observation import Snapshot
 from controller.model.plan import Action, Notice, ObjectKind, Reason, Verb
 from controller.model.spec import Json
@@ -160,3 +160,18 @@ def test_healthy_and_suspended_are_where_a_wait_ends(health: Health) -> None:
     found = ServiceStatus("shop_web", Sync.SYNCED, health, 0, 0)
 
     assert is_converged(found) == (health in (Health.HEALTHY, Health.SUSPENDED))
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (None, False),
+        (seen(running=2, desired=2), True),
+        (seen(running=1, desired=2), False),
+        (seen(running=1, desired=2, UpdateStatus={"State": "updating"}), True),
+        (seen(running=0, desired=2, UpdateStatus={"State": "updating"}), False),
+        (seen(running=0, desired=0), True),
+    ],
+)
+def test_others_may_follow_a_service_that_runs_or_is_being_updated_under_load(found: Json | None, *, expected: bool) -> None:
+    assert may_be_depended_on(WEB, snapshot(*([found] if found else []))) == expected

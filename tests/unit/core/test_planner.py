@@ -8,6 +8,7 @@ import pytest
 
 from controller.core.contents import version_name
 from controller.core.images import REFERENCE_LABEL, Resolve
+from controller.core.networks import is_predefined
 from controller.core.planner import Options, ServicePlanner, in_dependency_order, make_plan
 from controller.core.services import REVISION_LABEL
 from controller.core.state import STATE_NAME, new_state, with_pause
@@ -357,6 +358,12 @@ def test_a_predefined_network_is_always_there(name: str, *, there: bool) -> None
 
     assert steps(made) == [("create", "service", "shop_web")]
     assert made.notices == ()
+
+
+def test_only_networks_are_predefined() -> None:
+    assert is_predefined(NETWORK, "host")
+    assert not is_predefined(CONFIG, "host")
+    assert not is_predefined(NETWORK, "shop_host")
 
 
 def test_an_external_network_of_one_node_alone_cannot_be_used() -> None:
