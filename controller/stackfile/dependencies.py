@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from controller.stackfile.stack import Stack
 from controller.stackfile.tree import Data
 
+_MAX_CYCLES = 100
+
 
 def check_dependencies(services: Mapping[str, Data], stack: Stack) -> None:
     """Report what is no service of the stack, and every cycle once."""
@@ -23,8 +25,8 @@ def check_dependencies(services: Mapping[str, Data], stack: Stack) -> None:
 
 
 def find_cycles(graph: Mapping[str, list[str]]) -> list[list[str]]:
-    """Every way back that a depth-first walk meets, as `[a, b, a]`; none for a graph without cycles."""
-    cycles = []
+    """Ways back that a depth-first walk meets, as `[a, b, a]`; the first hundred, and none for a graph without cycles."""
+    cycles: list[list[str]] = []
     done: set[str] = set()
     for start in graph:
         trail: dict[str, None] = {}  # the way from `start`, in order
@@ -35,8 +37,9 @@ def find_cycles(graph: Mapping[str, list[str]]) -> list[list[str]]:
                 del trail[name]
                 done.add(name)
             elif name in trail:
-                way = list(trail)
-                cycles.append([*way[way.index(name) :], name])
+                if len(cycles) < _MAX_CYCLES:
+                    way = list(trail)
+                    cycles.append([*way[way.index(name) :], name])
             elif name not in done:
                 trail[name] = None
                 pending.append((name, True))

@@ -53,7 +53,7 @@ class Inputs:
 
 @dataclass(slots=True)
 class Document:
-    """A file's sections; entries with problems are named in `broken` and absent from services, empty elsewhere."""
+    """A file's sections in their long form; entries with problems are named in `broken` and otherwise not to be relied on."""
 
     source: Source
     findings: Findings
@@ -118,7 +118,7 @@ def _load_entry(section: str, name: str, raw: Any, document: Document, inputs: I
         findings.error(path, "must be a mapping" if raw is not None else "must be a mapping; it has no value")
     if len(findings.errors) == errors:
         checked = _complete(section, checked, path, inputs, findings)
-    if len(findings.errors) > errors or findings.has_error_below(path):
+    if len(findings.errors) > errors or findings.has_error_in(path):
         document.broken.add(path)
     document.sections[section][name] = checked
 

@@ -43,11 +43,12 @@ def load_stack(
         raise ManifestError([Problem("", 1, 1, "", "no stack file is given")])
     if not stack.strip():
         raise ManifestError([Problem(files[0], 1, 1, "", "the stack has no name")])
-    seen: dict[str, None] = {}
+    seen: dict[str, bytes] = {}  # one load sees one state of each file, however many services share it
 
     def read(path: str) -> bytes:
-        seen[path] = None
-        return read_file(path)
+        if path not in seen:
+            seen[path] = read_file(path)
+        return seen[path]
 
     first = files[0]
     base = working_directory if first == STDIN else posixpath.dirname(_absolute(first, working_directory))
@@ -111,7 +112,7 @@ def _convert(stack: Stack, inputs: Inputs, files: Callable[[], tuple[str, ...]])
         configs=configs,
         secrets=secrets,
         policy=stack_policy(stack.extension),
-        warnings=tuple(findings.warnings),
+        warnings=tuple(findings.in_order(findings.warnings)),
         files=files(),
     )
 

@@ -39,22 +39,14 @@ class Source:
         """
         node, spot, found = self.root, self.root, list(path)
         for depth, part in enumerate(path):
-            if isinstance(part, str) and isinstance(node.value, list) and not node.is_mapping:
-                found[depth] = part = _index_of(node, part)
+            if isinstance(part, str) and node.items():
+                found[depth] = part = node.index_of(part)
             step = node.child(part)
             if step is None:  # a missing key is named; below a scalar, which short forms are, there are none
                 return Place(spot.line, spot.column, tuple(found if node.is_collection else found[:depth]), depth)
             key, node = step
             spot = key if at_key or node.is_collection or not node.value else node
         return Place(spot.line, spot.column, tuple(found), len(path))
-
-
-def _index_of(sequence: Node, name: str) -> int | str:
-    for index, item in enumerate(sequence.items()):
-        texts = [item.value] if isinstance(item.value, str) else [value.value for _, value in item.pairs()]
-        if any(isinstance(text, str) and name in (text, text.partition("=")[0], *text.split(":")) for text in texts):
-            return index
-    return name
 
 
 class Findings:
@@ -65,9 +57,11 @@ class Findings:
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
         self._faulty: set[Path] = set()
+        self._faulty_entries: set[Path] = set()
 
     def error(self, path: Path, reason: str, *, at_key: bool = False) -> None:
         self._faulty.add(path)
+        self._faulty_entries.add(path[:2])
         self.errors.append(self._problem(path, reason, Severity.ERROR, at_key=at_key))
 
     def warn(self, path: Path, reason: str, *, at_key: bool = False) -> None:
@@ -85,15 +79,19 @@ class Findings:
     def has_error_at(self, path: Path) -> bool:
         return path in self._faulty
 
-    def has_error_below(self, path: Path) -> bool:
-        return any(faulty[: len(path)] == path for faulty in self._faulty)
+    def has_error_in(self, entry: tuple[str, str]) -> bool:
+        """Whether anything below a section's entry was found wrong."""
+        return entry in self._faulty_entries
 
     def raise_errors(self) -> None:
         if self.errors:
-            order = {source.file: number for number, source in enumerate(self.sources)}
-            # What an alias repeats is wrong once, where it is written.
-            once = {(found.file, found.line, found.column, found.reason): found for found in reversed(self.errors)}
-            raise ManifestError(sorted(once.values(), key=lambda found: (order[found.file], found.line, found.column)))
+            raise ManifestError(self.in_order(self.errors))
+
+    def in_order(self, problems: Sequence[Problem]) -> list[Problem]:
+        """By file, line and column; what an alias repeats stands once, where it is written."""
+        order = {source.file: number for number, source in enumerate(self.sources)}
+        once = {(found.file, found.line, found.column, found.reason): found for found in reversed(problems)}
+        return sorted(once.values(), key=lambda found: (order[found.file], found.line, found.column))
 
     def _problem(self, path: Path, reason: str, severity: Severity, *, at_key: bool) -> Problem:
         places = [(source.locate(path, at_key=at_key), source) for source in self.sources]

@@ -25,7 +25,7 @@ MAX_NODES = 100_000  # after aliases are expanded; real files of a thousand serv
 class Node:
     """A scalar (`value` is its text), a sequence (a list of nodes) or a mapping (a list of pairs)."""
 
-    __slots__ = ("_index", "column", "is_mapping", "is_plain", "line", "size", "tag", "value")
+    __slots__ = ("_index", "_mentions", "column", "is_mapping", "is_plain", "line", "size", "tag", "value")
 
     def __init__(self, value: Any, tag: str | None, mark: Any, *, is_plain: bool = False, is_mapping: bool = False) -> None:
         self.value = value
@@ -36,6 +36,7 @@ class Node:
         self.is_mapping = is_mapping
         self.size = 1  # nodes in it, itself and expanded aliases included
         self._index: dict[str, tuple[Node, Node]] | None = None
+        self._mentions: dict[str, int] | None = None
 
     @property
     def is_collection(self) -> bool:
@@ -52,6 +53,17 @@ class Node:
     def pairs(self) -> list[tuple[Node, Node]]:
         """The pairs of a mapping; nothing for any other node."""
         return self.value if self.is_mapping else []
+
+    def index_of(self, name: str) -> int | str:
+        """The item of a sequence that is, or has a value that is, `name`, `name=…` or `…:name:…`; else `name` itself."""
+        if self._mentions is None:
+            self._mentions = {}
+            for index, item in enumerate(self.value):
+                for value in (pair[1].value for pair in item.pairs()) if item.is_mapping else (item.value,):
+                    if isinstance(value, str):
+                        for word in (value, value.partition("=")[0], *value.split(":")):
+                            self._mentions.setdefault(word, index)
+        return self._mentions.get(name, name)
 
     def child(self, part: str | int) -> tuple[Node, Node] | None:
         """The key's node and the value's node; for an item of a sequence both are the item."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller.stackfile.environment import parse_env_file
-from tests.unit.stackfile.memory import container, load, refusal
+from tests.unit.stackfile.memory import container, load, problems, refusal
 
 
 def test_environment_is_sorted_text() -> None:
@@ -37,6 +37,11 @@ def test_one_file_may_be_named_as_text_and_lie_elsewhere() -> None:
 
 def test_an_empty_value_of_a_file_is_taken_from_the_process() -> None:
     assert container("env_file: a.env", files={"a.env": "A=\n"}, env={"A": "shell"})["Env"] == ["A=shell"]
+
+
+def test_a_missing_file_that_services_share_is_missed_by_each() -> None:
+    text = "services: {a: {image: x, env_file: e}, b: {image: x, env_file: e}}"
+    assert [found.path for found in problems(text)] == ["services.a.env_file", "services.b.env_file"]
 
 
 def test_env_files_are_watched() -> None:

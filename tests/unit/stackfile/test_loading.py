@@ -96,7 +96,7 @@ def test_a_thousand_services_are_read_in_a_moment() -> None:
     seconds = time.process_time() - started
 
     assert len(stack.services) == 1000
-    assert seconds < (0.6 if sys.gettrace() is None else 3)  # about 0.2 where nothing else runs
+    assert seconds < (1 if sys.gettrace() is None else 5)  # about 0.2 where nothing else runs
 
 
 def test_thousands_of_faults_are_told_without_delay() -> None:

@@ -67,6 +67,31 @@ def test_all_faults_of_a_file_are_told_at_once_in_its_order() -> None:
     ], caught_text(found)
 
 
+_MANY = 10_000
+_CROWDS = {
+    "services that are none": ["services: {" + ", ".join(f"s{n}: 5" for n in range(_MANY)) + "}"],
+    "good services beside bad ones": [
+        "services: {" + ", ".join(f"s{n}: {{image: x}}, t{n}: {{image: $}}" for n in range(_MANY // 4)) + "}"
+    ],
+    "networks that are none": [
+        "services: {a: {image: x, networks: [" + ", ".join(f"n{n}" for n in range(_MANY)) + "]}}",
+        "services: {a: {user: u}}",
+    ],
+    "a circle through everything": [
+        "services: {" + ", ".join(f"s{n}: {{image: x, depends_on: [s0, s{(n + 1) % 2000}]}}" for n in range(1, 2000)) + ","
+        "s0: {image: x, depends_on: [s1]}}"
+    ],
+    "a number of a million digits": ["services: {a: {image: x, user: " + "1" * 1_000_000 + "}}", "]"],
+}
+
+
+@pytest.mark.parametrize("texts", _CROWDS.values(), ids=_CROWDS)
+def test_crowds_of_faults_are_told_in_a_moment(texts: list[str]) -> None:
+    started = time.process_time()
+    assert problems(*texts)
+    assert time.process_time() - started < (2 if sys.gettrace() is None else 10)
+
+
 def test_faults_of_several_files_are_told_together() -> None:
     found = problems("services: [", "services: {a: {image: x, tty: 5}}", "]")
 

@@ -238,6 +238,10 @@ def test_cycles_are_found_once_each() -> None:
     assert find_cycles(graph) == [["a", "b", "c", "a"], ["d", "d"]]
 
 
+def test_no_more_than_a_hundred_cycles_are_told() -> None:
+    assert len(find_cycles({str(number): [str(number)] for number in range(1000)})) == 100
+
+
 def test_long_chains_are_no_cycle() -> None:
     assert find_cycles({str(number): [str(number + 1)] for number in range(5000)} | {"5000": []}) == []
 

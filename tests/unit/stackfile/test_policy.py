@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +91,11 @@ def test_other_extensions_are_left_alone() -> None:
     assert (
         load("x-a: {b: [1]}\nservices: {a: {image: x, x-b: 5}}\nvolumes: {v: {x-c: 1}}").services["a"].policy == ServicePolicy()
     )
+
+
+def test_the_users_page_names_every_field_and_default() -> None:
+    page = Path(__file__).parents[3].joinpath("docs", "stack-files.md").read_text()
+    assert all(f"`{field}`" in page for field in IGNORABLE_FIELDS)
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    stack = load(example)
+    assert (stack.services["web"].policy, stack.policy) == (ServicePolicy(), StackPolicy())
