@@ -66,8 +66,8 @@ class Declarations:
         """The key of a live service's name; for an undeclared one of a declared stack, the stack's own key."""
         if service_name in self._owners:
             return self._owners[service_name]
-        stack = next((name for name in self._stacks if service_name.startswith(f"{name}_")), None)
-        return Key(stack) if stack is not None else None
+        stacks = [name for name in self._stacks if service_name.startswith(f"{name}_")]
+        return Key(max(stacks, key=len)) if stacks else None  # of `a` and `a_b` the one with the longer name
 
     def _index(self) -> None:
         self._owners = {

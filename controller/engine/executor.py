@@ -13,16 +13,7 @@ from controller.core.networks import is_predefined
 from controller.core.state import STATE_NAME, new_state
 from controller.engine.ports import Clock, Swarm
 from controller.engine.records import ActionOutcome
-from controller.errors import (
-    EngineUnavailableError,
-    InUseError,
-    NameTakenError,
-    NotFoundError,
-    NotManagerError,
-    OutOfSequenceError,
-    RefusedError,
-    SwarmError,
-)
+from controller.errors import InUseError, NameTakenError, NotFoundError, OutOfSequenceError, RefusedError, SwarmError
 from controller.model.observation import Snapshot
 from controller.model.plan import Action, ObjectKind, Plan, Verb
 from controller.model.spec import Json
@@ -133,7 +124,5 @@ def _judged(error: SwarmError, action: Action) -> ActionOutcome:
             return ActionOutcome.DONE if action.verb is Verb.REMOVE else ActionOutcome.SUPERSEDED
         case RefusedError():
             return ActionOutcome.REFUSED
-        case NotManagerError() | EngineUnavailableError():
+        case _:  # no answer that can be trusted
             return ActionOutcome.UNKNOWN
-        case _:
-            raise error

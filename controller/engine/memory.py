@@ -64,10 +64,11 @@ class Memory:
         if self._journal is None:
             self._unsaved.clear()
         while self._unsaved:
-            stack = self._unsaved.pop()
+            stack = min(self._unsaved)
             names = ("images", "applied", "rejected", "secrets")
             facts = {name: shelf.get(stack, {}) for name, shelf in zip(names, self._shelves(), strict=True)}
             await self._journal.note(_NOTE + stack, json.dumps(facts, sort_keys=True))  # type: ignore[union-attr] # guarded above
+            self._unsaved.discard(stack)
 
     async def ask(self, swarm: Swarm, images: Iterable[str]) -> None:
         """Have an answer for every one of these images; a registry's refusal is an answer too."""

@@ -27,6 +27,7 @@ class Observer:
         self._max_age = shared_max_age_seconds
         self._lock = asyncio.Lock()
         self._shared: dict[ObjectKind, tuple[float, list[Json]]] = {}
+        self._news = dict.fromkeys(SHARED_KINDS, 0)  # how often a kind's list was called out of date
         self._latest: Snapshot | None = None
         self._started = -1.0
         self._facts: EngineFacts | None = None
@@ -41,11 +42,14 @@ class Observer:
         """The kept list of a kind is out of date."""
         self._shared.pop(kind, None)
         self._latest = None
+        if kind in self._news:
+            self._news[kind] += 1
 
     def forget_all(self) -> None:
         """The connection was lost: anything may have happened, to the engine itself too."""
-        self._shared.clear()
-        self._latest, self._facts = None, None
+        for kind in SHARED_KINDS:
+            self.invalidate(kind)
+        self._facts = None
 
     def rest(self) -> None:
         """Nobody needs the last snapshot any more; give its memory back."""
@@ -71,13 +75,15 @@ class Observer:
     async def _take(self) -> Snapshot:
         facts = await self.facts()
         due = [kind for kind in SHARED_KINDS if not self._is_kept(kind)]
-        started = _now()
+        started, news = _now(), dict(self._news)
+        kept = {kind: found for kind, (_, found) in self._shared.items() if kind not in due}
         services, *lists = await asyncio.gather(
             self._swarm.list_objects(ObjectKind.SERVICE), *(self._swarm.list_objects(kind) for kind in due)
         )
-        self._shared |= {kind: (started, found) for kind, found in zip(due, lists, strict=True)}
-        kept = {kind: self._shared[kind][1] for kind in SHARED_KINDS}
-        return assemble(facts, services, kept)
+        fresh = dict(zip(due, lists, strict=True))
+        # What was called out of date while it was on its way may have been read before that.
+        self._shared |= {kind: (started, found) for kind, found in fresh.items() if self._news[kind] == news[kind]}
+        return assemble(facts, services, kept | fresh)
 
     def _is_kept(self, kind: ObjectKind) -> bool:
         return kind in self._shared and self._shared[kind][0] + self._max_age > _now()
@@ -92,15 +98,20 @@ def assemble(facts: EngineFacts, services: Sequence[Json], shared: Mapping[Objec
     return Snapshot(
         api_version=facts.api_version,
         services=_by_name(services),
-        networks={item["Name"]: item for item in shared[ObjectKind.NETWORK] if _is_swarm_wide(item)},
+        networks={item["Name"]: item for item in sorted(shared[ObjectKind.NETWORK], key=_scope) if _is_usable(item)},
         configs=_by_name(shared[ObjectKind.CONFIG]),
         secrets=_by_name(shared[ObjectKind.SECRET]),
         nodes=shared[ObjectKind.NODE],
     )
 
 
-def _is_swarm_wide(network: Json) -> bool:
-    return network.get("Scope") == "swarm" or network.get("Driver") in _PREDEFINED_DRIVERS
+def _scope(network: Json) -> bool:
+    """Swarm's networks last: `host` and others exist once on the node and once in the Swarm, and services refer to the latter."""
+    return bool(network.get("Scope") == "swarm")
+
+
+def _is_usable(network: Json) -> bool:
+    return _scope(network) or network.get("Driver") in _PREDEFINED_DRIVERS
 
 
 def _by_name(objects: Sequence[Json], name: Callable[[Json], str] = lambda item: item["Spec"]["Name"]) -> dict[str, Json]:

@@ -75,6 +75,7 @@ class Reconciler:
         world, started, wall = self._world, self._world.clock.monotonic(), self._world.clock.wall()
         reconcile_id = secrets.token_hex(6)
         verdict = await self._pass(due, reconcile_id)
+        await self._save()
         seconds = world.clock.monotonic() - started
         world.recorder.pass_done(verdict.result, seconds)
         level = logging.INFO if self._is_news(due.key, verdict) else logging.DEBUG
@@ -95,6 +96,7 @@ class Reconciler:
         found = self._world.declarations.find(due.key)
         if found is None:
             self._world.board.remove(due.key)
+            self._world.recorder.sync_states(due.key.stack, self._world.board.statuses(due.key.stack))
             return Verdict(PassResult.UNCHANGED, "not declared any more")
         desired, service = found
         snapshot = await self._world.observer.snapshot(since=due.since)
@@ -110,7 +112,7 @@ class Reconciler:
             snapshot, plan = await self._confirmed(desired, plan)
         self._tell(key, plan.notices)
         results = await self._execute(plan, snapshot, key, reconcile_id)
-        if any(result.action.verb is Verb.CREATE for result in results):
+        if any(result.action.verb is Verb.CREATE and result.outcome is ActionOutcome.DONE for result in results):
             wake = tuple(world.declarations.keys(desired.name)[1:])
             return replace(_judged(results, plan.notices), wake=wake)
         return _judged(results, plan.notices)
@@ -133,6 +135,7 @@ class Reconciler:
         self._post(key, status)
         self._tell(key, (notice,) if notice else ())
         if action is None:
+            self._waiting_since.pop(key, None)
             if live is not None and notice is None:
                 world.memory.note_settled(desired, service, live, revision)
             return replace(_judged((), (notice,) if notice else ()), look_again_seconds=self._look_again(key))

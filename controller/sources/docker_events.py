@@ -54,20 +54,22 @@ class DockerEvents:
         self._since_nano = int((self._clock.wall() - 1) * 1e9)  # what happens while the first stream opens is replayed
         failures = 0
         while True:
-            opened = False
+            started, silent = self._clock.monotonic(), False
             try:
-                opened = await self._read_one()
+                silent = await self._read_one()
             except SwarmError as error:
                 if self.is_up or failures == 0:
                     log.warning("event stream lost", extra={"fields": {"reason": str(error)}})
-            opened = opened or self.is_up
             self._set_up(up=False)
-            failures = 0 if opened else failures + 1
-            if failures:
-                await asyncio.sleep(self._jitter(_BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]))
+            if silent:
+                failures = 0
+                continue
+            lasted = self._clock.monotonic() - started >= _BACKOFF_SECONDS[-1]
+            failures = 1 if lasted else failures + 1  # an engine that closes every stream at once is waited for too
+            await asyncio.sleep(self._jitter(_BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]))
 
     async def _read_one(self) -> bool:
-        """Read one stream to its end or its silence; returns whether it was ever open."""
+        """Read one stream to its end or its silence; returns whether it fell silent, so that a new one is due at once."""
         async with aclosing(self._swarm.events(since_nano=self._since_nano)) as stream:
             while True:
                 try:
@@ -75,7 +77,7 @@ class DockerEvents:
                         event = await anext(stream)
                 except StopAsyncIteration:
                     log.info("event stream ended")
-                    return self.is_up
+                    return False
                 except TimeoutError:
                     return self.is_up  # silent: perhaps nothing happens, perhaps it is dead; a new one is cheap
                 self._take(event)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 
 from controller.engine.declarations import Declarations
@@ -17,6 +17,7 @@ from controller.engine.records import Recorder
 from controller.engine.workqueue import WorkQueue
 from controller.errors import ManifestError
 from controller.model.spec import DesiredStack
+from controller.model.status import Key
 
 log = logging.getLogger("prodbreaker.manifests")
 
@@ -49,6 +50,7 @@ class Manifests:
                 await self.read_all()
         finally:
             watcher.cancel()
+            await asyncio.wait([watcher])
 
     async def read_all(self) -> None:
         """Read every manifest that looks different from when it was read last."""
@@ -59,7 +61,9 @@ class Manifests:
             return
         for name in self._read_at.keys() - files.keys():
             del self._read_at[name]
+            keys = self._declared(name)
             if self._declarations.forget(name):
+                self._wake(keys, "manifest gone")
                 log.warning("manifest gone", extra={"fields": {"stack": name, "message": "its services stay as they are"}})
         for name, path in files.items():
             if self._fingerprint(name, path) != self._read_at.get(name):
@@ -67,7 +71,7 @@ class Manifests:
         self._recorder.manifest_errors(len(self._declarations.errors))
 
     async def _read(self, name: str, path: Path) -> None:
-        before = _looks([path])  # an edit during the reading must not be taken for read
+        before = self._fingerprint(name, path)  # an edit during the reading must not be taken for read
         try:
             stack = await asyncio.to_thread(self._load, path, name)
             if self._loses_services(stack):
@@ -79,11 +83,19 @@ class Manifests:
                 log.error("manifest refused", extra={"fields": {"stack": name, "problems": problems}})  # noqa: TRY400 - no bug to trace
             self._read_at[name] = {}  # what it lacked may be another file: it is tried again every time
             return
-        self._read_at[name] = {**_looks([path, *map(Path, stack.files)]), **before}
+        now = _looks([path, *map(Path, stack.files)])
+        self._read_at[name] = {**now, **{file: look for file, look in before.items() if file in now}}
+        keys = self._declared(name)
         if self._declarations.accept(stack):
             log.info("manifest read", extra={"fields": {"stack": name, "services": len(stack.services)}})
-            for key in self._declarations.keys(name):
-                self._queue.add(key, reason="manifest edited")
+            self._wake([*self._declared(name), *keys], "manifest edited")
+
+    def _declared(self, name: str) -> list[Key]:
+        return self._declarations.keys(name) if name in self._declarations.stacks else []
+
+    def _wake(self, keys: Iterable[Key], reason: str) -> None:
+        for key in dict.fromkeys(keys):
+            self._queue.add(key, reason=reason)
 
     def _loses_services(self, stack: DesiredStack) -> bool:
         before = self._declarations.stacks.get(stack.name)
