@@ -77,6 +77,10 @@ class WorkQueue:
         self.add_after(key, seconds=delay, reason=reason)
         return delay
 
+    def is_backing_off(self, key: Key) -> bool:
+        """Whether the key failed and waits for its next attempt."""
+        return key in self._timers and key in self._failures
+
     def forget(self, key: Key) -> None:
         """The key is well again: its next failure starts with the shortest delay."""
         self._failures.pop(key, None)

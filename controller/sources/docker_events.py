@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from contextlib import aclosing
 
+from controller.core.state import STATE_NAME
 from controller.engine.declarations import Declarations
 from controller.engine.observer import SHARED_KINDS, Observer
 from controller.engine.ports import Clock, Swarm, SwarmEvent
@@ -52,24 +53,28 @@ class DockerEvents:
     async def run(self) -> None:
         """Read streams one after another until cancelled."""
         self._since_nano = int((self._clock.wall() - 1) * 1e9)  # what happens while the first stream opens is replayed
-        failures = 0
+        failures, silent = 0, False
         while True:
-            started, silent = self._clock.monotonic(), False
+            started = self._clock.monotonic()
             try:
-                silent = await self._read_one()
+                silent = await self._read_one(unbroken=silent)
             except SwarmError as error:
+                silent = False
                 if self.is_up or failures == 0:
                     log.warning("event stream lost", extra={"fields": {"reason": str(error)}})
-            self._set_up(up=False)
             if silent:
                 failures = 0
                 continue
+            self._set_up(up=False)
             lasted = self._clock.monotonic() - started >= _BACKOFF_SECONDS[-1]
             failures = 1 if lasted else failures + 1  # an engine that closes every stream at once is waited for too
             await asyncio.sleep(self._jitter(_BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]))
 
-    async def _read_one(self) -> bool:
-        """Read one stream to its end or its silence; returns whether it fell silent, so that a new one is due at once."""
+    async def _read_one(self, *, unbroken: bool) -> bool:
+        """Read one stream to its end or its silence; returns whether it fell silent, so that a new one is due at once.
+
+        `unbroken`: the one before it fell silent, so nothing is known to be lost, and what came meanwhile is replayed.
+        """
         async with aclosing(self._swarm.events(since_nano=self._since_nano)) as stream:
             while True:
                 try:
@@ -79,27 +84,27 @@ class DockerEvents:
                     log.info("event stream ended")
                     return False
                 except TimeoutError:
-                    return self.is_up  # silent: perhaps nothing happens, perhaps it is dead; a new one is cheap
+                    return self.is_up  # perhaps nothing happens, perhaps it is dead; a new one is cheap
+                if event.kind == "stream" and event.action == "opened":
+                    self._set_up(up=True)
+                    if unbroken:
+                        continue
                 self._take(event)
 
     def _take(self, event: SwarmEvent) -> None:
         self._recorder.event_seen()
-        self._since_nano = max(self._since_nano, event.time_nano)
+        self._since_nano = max(self._since_nano, event.time_nano + 1)
         if event.kind == "stream":
-            self._on_stream(event)
+            self._observer.forget_all()
+            self._add_all(f"event stream {event.action}")
         elif event.kind in _SHARED:
             self._observer.invalidate(_SHARED[event.kind])
-            self._add_all(f"{event.kind} {event.action}", shared_only=event.kind not in ("node", "config"))
+            concerns_services = event.kind == "node" or event.attributes.get("name") == STATE_NAME
+            self._add_all(f"{event.kind} {event.action}", shared_only=not concerns_services)
         elif event.kind == ObjectKind.SERVICE:
             self._add_service(event.attributes.get("name", ""), f"service {event.action}")
         elif event.kind == "container" and event.action.startswith(_CONTAINER_NEWS):
             self._add_service(event.attributes.get(_SERVICE_NAME, ""), f"container {event.action}")
-
-    def _on_stream(self, event: SwarmEvent) -> None:
-        if event.action == "opened" and not self.is_up:
-            self._set_up(up=True)
-        self._observer.forget_all()
-        self._add_all(f"event stream {event.action}")
 
     def _add_all(self, reason: str, *, shared_only: bool = False) -> None:
         for key in self._declarations.keys():  # noqa: SIM118 - a method of its own, not a mapping's

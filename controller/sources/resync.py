@@ -18,8 +18,9 @@ async def resync(
     seconds: float = RESYNC_SECONDS,
     jitter: Callable[[float], float] = lambda delay: delay,
 ) -> None:
-    """Make every key due, again and again, until cancelled."""
+    """Make every key due, again and again, until cancelled; one that failed keeps to its own backoff."""
     while True:
         await asyncio.sleep(jitter(seconds))
         for key in declarations.keys():  # noqa: SIM118 - a method of its own, not a mapping's
-            queue.add(key, reason="resync")
+            if not queue.is_backing_off(key):
+                queue.add(key, reason="resync")
