@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from scripts import python_env
-from scripts.console import Progress, Refusal
+from scripts.console import Progress, guarded
 from scripts.shell import PROJECT
 
 CHECKS = (
@@ -19,11 +19,7 @@ CHECKS = (
 
 
 def main() -> int:
-    try:
-        python_env.ensure(Progress(0))
-    except Refusal as refusal:
-        print(f"make check: {refusal}", file=sys.stderr)
-        return 1
+    python_env.ensure(Progress(0))
     failed = []
     for name, *arguments in CHECKS:
         print(f"== {name} {' '.join(arguments)}", flush=True)
@@ -35,4 +31,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("make check", main))

@@ -12,6 +12,20 @@ class Refusal(Exception):
     """What cannot be done here and why, in one sentence."""
 
 
+def guarded(command: str, work: Callable[[], int]) -> int:
+    """Run the work of a command and return its exit code; whatever stops it ends in one sentence on stderr."""
+    try:
+        return work()
+    except Refusal as refusal:
+        sentence, code = str(refusal), 1
+    except OSError as error:  # a full disk, a folder that may not be written
+        sentence, code = f"{error}.", 1
+    except KeyboardInterrupt:
+        sentence, code = "interrupted; the next run goes on from here.", 130
+    print(f"{command}: {sentence}", file=sys.stderr)
+    return code
+
+
 class Progress:
     """Prints each step as it begins and how long it took, with `idle` for one that changed nothing; remembers the changes."""
 

@@ -5,18 +5,14 @@ from __future__ import annotations
 import sys
 
 from scripts import engine, engine_api, host, images, registry, stacks, swarm
-from scripts.console import Progress, Refusal
+from scripts.console import Progress, guarded
 from scripts.shell import STATE
 from scripts.state import Made, load
 
 
 def main() -> int:
-    try:
-        host.elevate("scripts.down")
-        take_away(load())
-    except Refusal as refusal:
-        print(f"make down: {refusal}", file=sys.stderr)
-        return 1
+    host.elevate("scripts.down")
+    take_away(load())
     return 0
 
 
@@ -69,4 +65,4 @@ def kept(made: Made) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("make down", main))

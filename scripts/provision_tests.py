@@ -7,7 +7,7 @@ import shutil
 import sys
 
 from scripts import host, packages, python_env
-from scripts.console import Progress, Refusal
+from scripts.console import Progress, guarded
 from scripts.shell import environment
 from scripts.state import load
 
@@ -18,29 +18,25 @@ PACKAGES = (
 
 
 def main() -> int:
-    """Provision, then become the command given after `--`, as root: the tests make network namespaces and start engines."""
+    """Provision, then become the command given as arguments, as root: the tests make network namespaces and start engines."""
     arguments = [word for word in sys.argv[1:] if word != host.ELEVATED]
     progress = Progress(2)
-    try:
-        host.check()
-        if host.ELEVATED not in sys.argv:
-            with progress.step("Python environment"):
-                python_env.ensure(progress)
-            host.elevate("scripts.provision_tests", *arguments)
-        else:
-            progress.skip()
-        with progress.step("Programs that the tests start"):
-            wanted = list(PACKAGES)
-            if shutil.which("dockerd", path=environment()["PATH"]) is None:
-                wanted.append("docker.io")  # one that is there stays, whoever made it
-            packages.ensure(wanted, load(), progress)
-    except Refusal as refusal:
-        print(f"make test: {refusal}", file=sys.stderr)
-        return 1
+    host.check()
+    if host.ELEVATED not in sys.argv:
+        with progress.step("Python environment"):
+            python_env.ensure(progress)
+        host.elevate("scripts.provision_tests", *arguments)
+    else:
+        progress.skip()
+    with progress.step("Programs that the tests start"):
+        wanted = list(PACKAGES)
+        if shutil.which("dockerd", path=environment()["PATH"]) is None:
+            wanted.append("docker.io")  # one that is there stays, whoever made it
+        packages.ensure(wanted, load(), progress)
     if arguments:
         os.execvp(arguments[0], arguments)  # noqa: S606 - no shell on purpose
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("make test", main))

@@ -6,7 +6,7 @@ import sys
 import time
 
 from scripts import engine, host, images, python_env, registry, stacks, swarm
-from scripts.console import Progress, Refusal
+from scripts.console import Progress, guarded
 from scripts.state import load
 
 STEPS = 6
@@ -14,11 +14,7 @@ STEPS = 6
 
 def main() -> int:
     started = time.monotonic()
-    try:
-        progress = _up()
-    except Refusal as refusal:
-        print(f"make up: {refusal}", file=sys.stderr)
-        return 1
+    progress = _up()
     seconds = time.monotonic() - started
     if progress.changes:
         print(f"\nUp in {seconds:.0f} s.")
@@ -60,4 +56,4 @@ def _up() -> Progress:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("make up", main))

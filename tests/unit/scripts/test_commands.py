@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scripts import down, up
-from scripts.console import Progress, Refusal
+from scripts.console import Progress, Refusal, guarded
 from scripts.images import Images
 from scripts.processes import Daemon
 from scripts.state import Made
@@ -48,16 +48,22 @@ def test_up_again_says_that_there_is_nothing_to_do_and_where_everything_is(capsy
     assert "docker service rm shop_web" in said
 
 
-@pytest.mark.usefixtures("_nothing_to_do")
-def test_what_cannot_be_done_is_one_sentence_and_exit_code_1(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("fault", "code", "sentence"),
+    [
+        (Refusal("This node is a worker of a Swarm."), 1, "This node is a worker of a Swarm."),
+        (OSError(28, "No space left on device"), 1, "[Errno 28] No space left on device."),
+        (KeyboardInterrupt(), 130, "interrupted; the next run goes on from here."),
+    ],
+)
+def test_whatever_stops_a_command_is_one_sentence_and_an_exit_code(
+    fault: BaseException, code: int, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise Refusal("This node is a worker of a Swarm.")
+    def work() -> int:
+        raise fault
 
-    monkeypatch.setattr("scripts.swarm.ensure", refuse)
-    assert up.main() == 1
-    assert capsys.readouterr().err == "make up: This node is a worker of a Swarm.\n"
+    assert guarded("make up", work) == code
+    assert capsys.readouterr().err == f"make up: {sentence}\n"
 
 
 @pytest.fixture
