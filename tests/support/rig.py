@@ -1,0 +1,135 @@
+"""The whole loop in one process on the simulator: sources, queue, workers, everything but the composition root's I/O."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from types import TracebackType
+
+from controller.core.images import Resolve
+from controller.core.planner import Options
+from controller.engine.board import Board
+from controller.engine.declarations import Declarations
+from controller.engine.executor import Executor
+from controller.engine.loop import Loop, run_workers
+from controller.engine.memory import Memory
+from controller.engine.observer import Observer
+from controller.engine.reconciler import Reconciler, World
+from controller.engine.workqueue import WorkQueue
+from controller.model.plan import ObjectKind
+from controller.model.spec import DesiredStack, Json
+from controller.model.status import Key, ServiceStatus
+from controller.simulator.engine import Simulator
+from controller.simulator.faults import Fault, Site
+from controller.simulator.inprocess import InProcessSwarm
+from controller.sources.docker_events import DockerEvents
+from controller.sources.resync import resync
+from tests.support.fakes import FakeJournal, FakeRecorder, LoopClock
+
+CALL_SECONDS = 0.002  # that every call to the engine takes, so that before and after it are two times
+OPTIONS = Options(resolve=Resolve.NEVER)
+
+
+class Rig:
+    """`async with Rig(stack) as rig`: the loop runs meanwhile. Break things through `rig.sim`, read what became of them there."""
+
+    def __init__(
+        self,
+        *stacks: DesiredStack,
+        options: Options = OPTIONS,
+        sim: Simulator | None = None,
+        journal: FakeJournal | None = None,
+        workers: int = 4,
+    ) -> None:
+        self.sim = sim or Simulator()
+        self.sim.gate.hook = self._hook
+        self.fault: Callable[[Site], Fault | None] = lambda site: None
+        self.swarm = InProcessSwarm(self.sim)
+        self.journal, self.recorder, self.clock = journal or FakeJournal(), FakeRecorder(), LoopClock()
+        self.queue, self.declarations, self.observer = WorkQueue(), Declarations(), Observer(self.swarm)
+        self.world = World(
+            swarm=self.swarm,
+            observer=self.observer,
+            declarations=self.declarations,
+            memory=Memory(self.journal, monotonic=self.clock.monotonic),
+            executor=Executor(self.swarm, self.clock, with_registry_auth=False),
+            board=Board(),
+            journal=self.journal,
+            recorder=self.recorder,
+            clock=self.clock,
+            options=options,
+        )
+        self.loop = Loop(self.queue, Reconciler(self.world), self.observer, self.recorder)
+        self.events = DockerEvents(self.swarm, self.queue, self.declarations, self.observer, self.recorder, self.clock)
+        self._workers = workers
+        self._tasks: list[asyncio.Task[None]] = []
+        for stack in stacks:
+            self.declare(stack)
+
+    async def __aenter__(self) -> Rig:
+        await self.world.memory.load()
+        sources = [self.events.run(), resync(self.queue, self.declarations), run_workers(self.loop, self._workers)]
+        self._tasks = [asyncio.create_task(source) for source in sources]
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        ended = [task for task in self._tasks if task.done()]
+        self.queue.close()
+        for task in self._tasks[:2]:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self.swarm.close()
+        assert not ended, "a source or the workers ended by themselves"
+
+    def declare(self, stack: DesiredStack) -> None:
+        """As an edit of the manifest does it."""
+        if self.declarations.accept(stack) and self._tasks:
+            for key in self.declarations.keys(stack.name):
+                self.queue.add(key, reason="manifest edited")
+
+    async def settle(self, seconds: float = 20.0) -> None:
+        """Let the loop and the Swarm come to rest, then count calls anew."""
+        await asyncio.sleep(seconds)
+        self.forget()
+
+    def forget(self) -> None:
+        self.sim.gate.forget()
+
+    @property
+    def writes(self) -> list[str]:
+        """`update service/shop_web` and so on, in order."""
+        return [f"{call.site.operation} {call.site.target}" for call in self.sim.gate.writes()]
+
+    @property
+    def calls(self) -> int:
+        return len(self.sim.gate.calls)
+
+    def spec(self, name: str) -> Json:
+        return self.live(name)["Spec"]  # type: ignore[no-any-return] # JSON
+
+    def live(self, name: str) -> Json:
+        return self.sim.inspect(ObjectKind.SERVICE, name)
+
+    def edit(self, name: str, change: Callable[[Json], Json]) -> None:
+        """Change a service behind the controller's back."""
+        live = self.live(name)
+        self.sim.update(ObjectKind.SERVICE, name, live["Version"]["Index"], change(live["Spec"]))
+
+    def names(self, kind: ObjectKind) -> list[str]:
+        found = self.sim.list_objects(kind)
+        return sorted(item["Name"] if kind is ObjectKind.NETWORK else item["Spec"]["Name"] for item in found)
+
+    def status(self, name: str) -> ServiceStatus:
+        return next(status for status in self.world.board.statuses() if status.name == name)
+
+    def posted(self) -> list[str]:
+        return [status.name for status in self.world.board.statuses()]
+
+    def has_passed(self) -> bool:
+        return self.loop.has_passed([Key(key.stack, key.service) for key in self.declarations.keys()])  # noqa: SIM118 - a method
+
+    def _hook(self, site: Site) -> Fault | None:
+        return self.fault(site) or Fault(delay=CALL_SECONDS)
