@@ -60,7 +60,8 @@ class Loop:
 
     def _follow(self, due: Due, verdict: Verdict) -> None:
         for key in verdict.wake:
-            self._queue.add(key, reason=f"{due.key} went on")
+            if key.service or not self._queue.is_backing_off(key):  # a refused network is not asked for again by all who need it
+                self._queue.add(key, reason=f"{due.key} went on")
         if verdict.result in (PassResult.RETRY, PassResult.FAILED):
             self._queue.retry(due.key, reason=f"retry: {verdict.reason}")
             return

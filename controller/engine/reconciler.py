@@ -144,7 +144,7 @@ class Reconciler:
             return Verdict(PassResult.REPORTED, f"waits for {waits}", look_again_seconds=1.0)
         missing = lacking(action, snapshot)
         if missing:  # the stack's own key makes it, and then wakes every service
-            return Verdict(PassResult.REPORTED, f"needs {missing}", look_again_seconds=1.0, wake=(Key(desired.name),))
+            return Verdict(PassResult.RETRY, f"needs {missing}", wake=(Key(desired.name),))
         world.memory.note_intent(desired, service, revision)
         await self._save()
         results = await self._execute(Plan(desired.name, (action,)), snapshot, key, reconcile_id)

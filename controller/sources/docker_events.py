@@ -75,6 +75,7 @@ class DockerEvents:
 
         `unbroken`: the one before it fell silent, so nothing is known to be lost, and what came meanwhile is replayed.
         """
+        opened = False
         async with aclosing(self._swarm.events(since_nano=self._since_nano)) as stream:
             while True:
                 try:
@@ -84,8 +85,9 @@ class DockerEvents:
                     log.info("event stream ended")
                     return False
                 except TimeoutError:
-                    return self.is_up  # perhaps nothing happens, perhaps it is dead; a new one is cheap
+                    return opened  # perhaps nothing happens, perhaps it is dead; a new one is cheap
                 if event.kind == "stream" and event.action == "opened":
+                    opened = True
                     self._set_up(up=True)
                     if unbroken:
                         continue
