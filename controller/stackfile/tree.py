@@ -31,10 +31,10 @@ class TreeBuilder:
 
     def build_mapping(self, node: Node, path: Path = ()) -> Data:
         result: Data = {}
-        self._fill(result, node, path, is_merged=False)
+        self._fill(result, node, path)
         return result
 
-    def _fill(self, result: Data, node: Node, path: Path, *, is_merged: bool) -> None:
+    def _fill(self, result: Data, node: Node, path: Path) -> None:
         """Explicit keys first, whatever their order: they win over `<<`, and of several merged mappings the first wins."""
         merges = []
         own: set[str] = set()
@@ -50,7 +50,7 @@ class TreeBuilder:
                 self._duplicate(path, key_node)
                 continue
             own.add(key)
-            if is_merged and key in result:
+            if key in result:
                 continue
             self._place(result, key, value_node, path)
         if len(merges) > 1:
@@ -63,7 +63,7 @@ class TreeBuilder:
         if node.is_mapping:
             here = (*path, key)
             value = {}
-            self._fill(value, node, here, is_merged=False)
+            self._fill(value, node, here)
         elif node.is_collection:
             here = (*path, key)
             value = [None] * len(node.value)
@@ -86,7 +86,7 @@ class TreeBuilder:
             if not source.is_mapping:
                 self._findings.error(path, "the merge key `<<` takes a mapping or a list of mappings")
                 return
-            self._fill(result, source, path, is_merged=True)
+            self._fill(result, source, path)
 
     def _duplicate(self, path: Path, node: Node) -> None:
         self._findings.error_at(node.line, node.column, (*path, node.value), "this key stands twice in the same mapping")

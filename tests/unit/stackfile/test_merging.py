@@ -201,7 +201,8 @@ def test_a_fault_is_located_in_the_file_that_decided() -> None:
 
 
 def test_a_fault_in_a_merged_list_is_located_by_what_it_names() -> None:
-    found = problem("services: {a: {image: x, volumes: ['zz:/z']}}", "services: {a: {volumes: ['one:/a']}}\nvolumes: {one: }")
+    base = "services: {a: {image: x, volumes: [{type: volume, volume: {nocopy: true}, source: zz, target: /z}]}}"
+    found = problem(base, "services: {a: {volumes: ['one:/a']}}\nvolumes: {one: }")
     assert (found.file, found.path) == ("1.yml", "services.a.volumes[0]")
 
 

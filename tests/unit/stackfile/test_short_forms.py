@@ -79,6 +79,7 @@ def test_any_other_port_is_refused_in_words(text: str) -> None:
     [
         ("/data", {"type": "volume", "target": "/data"}),
         ("ab", {"type": "volume", "target": "ab"}),
+        ("::", {"type": "volume", "target": "::"}),
         ("data:/d", {"type": "volume", "source": "data", "target": "/d"}),
         ("data:/d:ro", {"type": "volume", "source": "data", "target": "/d", "read_only": True}),
         ("data:/d:rw", {"type": "volume", "source": "data", "target": "/d", "read_only": False}),
