@@ -6,7 +6,6 @@ A step of a task is a timer; a task's new desired state replaces the timer that 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from controller.simulator import behaviour
@@ -139,9 +138,7 @@ class Agents:
     # Means
 
     def _report(self, task: Task, state: TaskState, message: str, **fields: Any) -> Task:
-        return self._store.write_task(
-            replace(task, state=state, message=message, status_ns=self._store.timeline.now_ns, **fields)
-        )
+        return self._store.write_task(task, state=state, message=message, status_ns=self._store.timeline.now_ns, **fields)
 
     def _step(self, task_id: str, seconds: float, action: Callable[[Task], None]) -> None:
         def run() -> None:

@@ -89,7 +89,7 @@ def _container(body: Json, api: ApiVersion) -> Json:
         container["Privileges"] = _privileges(body["Privileges"], api)
     container |= {key: body[key] for key in ("Init", "StopGracePeriod") if body.get(key) is not None}
     if body.get("Mounts"):
-        container["Mounts"] = [_mount(mount) for mount in body["Mounts"]]
+        container["Mounts"] = [_mount(mount, api) for mount in body["Mounts"]]
     if body.get("Healthcheck") is not None:
         fields = ["Test", "Interval", "Timeout", "StartPeriod", "Retries", *(["StartInterval"] if api >= (1, 44) else [])]
         container["Healthcheck"] = compact({key: body["Healthcheck"].get(key) for key in fields})
@@ -120,9 +120,9 @@ def _reference(ref: Json, own: str) -> Json:
     return {**kept, f"{own}ID": ref.get(f"{own}ID") or "", f"{own}Name": ref.get(f"{own}Name") or ""}
 
 
-def _mount(mount: Json) -> Json:
+def _mount(mount: Json, api: ApiVersion) -> Json:
     kind = mount.get("Type") or "bind"
-    if kind not in _MOUNT_TYPES:
+    if kind not in _MOUNT_TYPES or (kind == "cluster" and api < (1, 42)):
         raise RefusalError(400, f'invalid MountType: "{kind}"')
     made = {"Type": kind} | compact({key: mount.get(key) for key in ("Source", "Target", "ReadOnly")})
     if kind == "bind":

@@ -81,7 +81,10 @@ class Simulator:
         table = self.store.configs if kind is ObjectKind.CONFIG else self.store.secrets
         return [self.views.show(content) for content in listing.objects(table, filters)]
 
-    def inspect(self, kind: ObjectKind, reference: str) -> Json:
+    def inspect(self, kind: ObjectKind, reference: str, *, of_swarm: bool = False) -> Json:
+        """One object; of a network's name `of_swarm` means what Swarm has by it, where a node has one too."""
+        if kind is ObjectKind.NETWORK and of_swarm:
+            return self.views.show(self.networks.get_of_swarm(reference))
         if kind is ObjectKind.TASK:
             return self.views.show(self.task(reference))
         return self.views.show(self._one(kind, reference))

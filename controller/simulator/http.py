@@ -107,8 +107,8 @@ class SocketServer:
 
     async def _inspect(self, request: web.Request) -> web.StreamResponse:
         kind, reference = _kind(request), request.match_info["reference"]
-        target = self.simulator.name_of(kind, reference)
-        row = await self._call(request, "inspect", target, lambda: self.simulator.inspect(kind, reference))
+        target, of_swarm = self.simulator.name_of(kind, reference), request.query.get("scope", "") == "swarm"
+        row = await self._call(request, "inspect", target, lambda: self.simulator.inspect(kind, reference, of_swarm=of_swarm))
         if kind is ObjectKind.SERVICE and request.query.get("insertDefaults", "") in ("1", "true", "True"):
             row = defaults.with_defaults(row)
         return _json(row)
@@ -230,4 +230,4 @@ def _kind(request: web.Request) -> ObjectKind:
 
 def _json(value: object, *, status: int = 200) -> web.Response:
     text = json.dumps(value, separators=(",", ":")) + "\n"
-    return web.Response(text=text, status=status, content_type="application/json")
+    return web.Response(body=text.encode(), status=status, content_type="application/json")

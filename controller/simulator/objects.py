@@ -63,14 +63,26 @@ class Networks:
     def get(self, reference: str) -> Network:
         network = self._store.networks.get(reference)
         if network is None:
+            network = self._store.predefined.get(reference)
+        if network is None:
             raise not_found("network", reference)
         return network
+
+    def get_of_swarm(self, name: str) -> Network:
+        """As `?scope=swarm` asks for it: what a node has too is then Swarm's own stand-in for it."""
+        hidden = self._store.predefined_of_swarm(name)
+        return hidden if hidden is not None else self.get(name)
 
     def seed(self) -> None:
         """The networks that every engine and every Swarm begins with."""
         for name, driver in (("none", "null"), ("host", "host"), ("bridge", "bridge")):
             spec = {"Name": name, "Driver": driver}
             self._store.write_network(Network(id=self._store.container_id(), spec=spec, scope="local", predefined=True))
+        for name in ("host", "bridge"):
+            labels = {"com.docker.swarm.predefined": "true"}
+            self._store.hide(
+                Network(id=self._store.new_id(), spec={"Name": name, "Driver": name, "Labels": labels}, predefined=True)
+            )
         gateway = {"Name": "docker_gwbridge", "Driver": "bridge"}
         self._store.write_network(Network(id=self._store.container_id(), spec=gateway, scope="local"))
         ingress = {"Name": "ingress", "Driver": "overlay", "Ingress": True}
@@ -108,13 +120,15 @@ class Contents:
     def create(self, body: Json) -> str:
         data, name = _decoded(body.get("Data") or ""), body.get("Name") or ""
         validation.check_content(self._kind, name, 1 if self._has_driver(body) and not data else len(data))
+        if self._has_driver(body):
+            raise rpc("Unknown", f'plugin "{body["Driver"].get("Name", "")}" not found')
         if self._table.by_name(name) is not None:
             raise rpc("AlreadyExists", f"{self._kind.value} {name} already exists")
         spec: dict[str, Any] = {"Name": name, "Labels": dict(body.get("Labels") or {})}
         if data:
             spec["Data"] = base64.b64encode(data).decode()
-        fields = ("Driver", "Templating") if self._kind is ObjectKind.SECRET else ("Templating",)
-        spec |= {key: body[key] for key in fields if body.get(key)}
+        if body.get("Templating"):
+            spec["Templating"] = body["Templating"]
         return self._store.write_content(Content(id=self._store.new_id(), spec=spec, kind=self._kind)).id
 
     def update(self, reference: str, version: int, body: Json) -> None:

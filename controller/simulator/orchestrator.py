@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from controller.model.spec import Json
 from controller.simulator import placement
@@ -98,11 +97,11 @@ class Orchestrator:
     def _evict(self, task: Task) -> None:
         now = self._store.timeline.now_ns
         err = "assigned node no longer meets constraints"
-        self._store.write_task(replace(task, state=TaskState.REJECTED, message="task rejected", err=err, status_ns=now))
+        self._store.write_task(task, state=TaskState.REJECTED, message="task rejected", err=err, status_ns=now)
 
     def _retire(self, task: Task) -> None:
         if task.desired is not TaskState.REMOVE:
-            self._store.write_task(replace(task, desired=TaskState.REMOVE))
+            self._store.write_task(task, desired=TaskState.REMOVE)
 
     def _reap(self, task: Task) -> None:
         """Drop what was removed, and the oldest of a slot's history."""
@@ -164,7 +163,7 @@ class Orchestrator:
         for node_id, slot in by_node.items():
             if node_id not in eligible:
                 for task in slot:
-                    self._store.write_task(replace(self._store.tasks[task.id], desired=TaskState.SHUTDOWN))
+                    self._store.write_task(self._store.tasks[task.id], desired=TaskState.SHUTDOWN)
         for node_id, node in eligible.items():
             if node_id not in by_node and node.is_schedulable:
                 self._store.write_task(self.new_task(service, 0, node_id))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from controller.simulator.records import Service, Task, TaskState
 from controller.simulator.store import Store
@@ -41,10 +41,10 @@ class Restarts:
             return
         if task.desired > TaskState.COMPLETE:
             return
-        task = self._store.write_task(replace(task, desired=TaskState.SHUTDOWN))
+        task = self._store.write_task(task, desired=TaskState.SHUTDOWN)
         if not self.should_restart(task):
             return
-        fresh = self._store.write_task(replace(self._new_task(service, task), desired=TaskState.READY))
+        fresh = self._store.write_task(self._new_task(service, task), desired=TaskState.READY)
         self._record(fresh)
         node = self._store.nodes.rows.get(task.node_id)
         drained = node is not None and node.spec["Availability"] == "drain"
@@ -127,7 +127,7 @@ class Restarts:
             if service is not None and task.desired <= TaskState.RUNNING:
                 self.restart(service, task)
         elif task is not None and task.desired < TaskState.RUNNING:
-            self._store.write_task(replace(task, desired=TaskState.RUNNING))
+            self._store.write_task(task, desired=TaskState.RUNNING)
         if entry.on_done is not None:
             entry.on_done()
 

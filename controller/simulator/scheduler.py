@@ -69,7 +69,7 @@ class Scheduler:
     def _endpoint(self, service: Service) -> Json | None:
         """What the service's endpoint should be; None while it needs none and has none."""
         spec: Json = service.spec.get("EndpointSpec") or {}
-        networks = [n["Target"] for n in service.template.get("Networks", ()) if not self._is_predefined(n["Target"])]
+        networks = [n["Target"] for n in service.template.get("Networks", ())]
         has_vip = spec.get("Mode", "vip") == "vip"
         ports = [self._port(service, port) for port in spec.get("Ports", ())]
         if not ports and not (networks and has_vip) and len(service.endpoint) == 1:
@@ -81,10 +81,17 @@ class Scheduler:
         if ports:
             endpoint["Ports"] = ports
         held = {vip["NetworkID"]: vip for vip in service.endpoint.get("VirtualIPs", ())}
-        vips = [held.get(n) or {"NetworkID": n, "Addr": self._address(n)} for n in dict.fromkeys(networks)] if has_vip else []
+        vips = [held.get(n) or self._vip(n) for n in dict.fromkeys(networks)] if has_vip else []
         if vips:
             endpoint["VirtualIPs"] = vips
         return endpoint
+
+    def _vip(self, network_id: str) -> Json:
+        return (
+            {"NetworkID": network_id}
+            if network_id in self._store.predefined
+            else {"NetworkID": network_id, "Addr": self._address(network_id)}
+        )
 
     def _port(self, service: Service, port: Json) -> Json:
         if port.get("PublishedPort") or port["PublishMode"] == "host":
@@ -102,13 +109,13 @@ class Scheduler:
         task = self._store.tasks.get(task_id)
         if task is None or task.state is not TaskState.NEW or task.desired > TaskState.COMPLETE:
             return
-        networks = [n["Target"] for n in task.spec.get("Networks", ()) if not self._is_predefined(n["Target"])]
-        if any(self._subnet(network_id) is None for network_id in networks):
+        networks = [n["Target"] for n in task.spec.get("Networks", ())]
+        if any(self._subnet(network_id) is None for network_id in networks if network_id not in self._store.predefined):
             return  # stays `new`, without a word
         if any(port.get("PublishMode") == "ingress" for port in (task.endpoint_spec or {}).get("Ports", ())):
             ingress = self._store.networks.by_name("ingress")
             networks = [*([ingress.id] if ingress else []), *networks]
-        addresses = tuple((network_id, self._address(network_id)) for network_id in networks)
+        addresses = tuple((n, "" if n in self._store.predefined else self._address(n)) for n in networks)
         self._write(task, TaskState.PENDING, "pending task scheduling", addresses=addresses)
         self._waiting[task_id] = None
         self.tick_soon()
@@ -122,10 +129,6 @@ class Scheduler:
     def _subnet(self, network_id: str) -> str | None:
         network = self._store.networks.rows.get(network_id)
         return network.subnet if network else None
-
-    def _is_predefined(self, network_id: str) -> bool:
-        network = self._store.networks.rows.get(network_id)
-        return network is not None and network.predefined
 
     # Scheduling
 
@@ -147,4 +150,4 @@ class Scheduler:
 
     def _write(self, task: Task, state: TaskState, message: str, **fields: Any) -> None:
         now = self._store.timeline.now_ns
-        self._store.write_task(replace(task, state=state, message=message, status_ns=now, **fields))
+        self._store.write_task(task, state=state, message=message, status_ns=now, **fields)

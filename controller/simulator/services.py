@@ -75,16 +75,22 @@ class Services:
         return service
 
     def _network_id(self, target: str) -> str:
-        network = self._store.networks.get(target)
+        network = self._store.networks.get(target) or self._store.predefined.get(target)
         if network is None:
             raise RefusalError(500, f"network {target} not found")
-        if network.scope != "swarm" and not network.predefined:
+        if network.predefined:
+            hidden = self._store.predefined_of_swarm(network.name)
+            if hidden is None:
+                reason = f"could not find the corresponding predefined swarm network: network {network.name} not found"
+                raise RefusalError(404, reason)
+            return hidden.id
+        if network.scope != "swarm":
             reason = "Only networks scoped to the swarm can be used, such as those created with the overlay driver."
             raise RefusalError(403, f"The network {network.name} cannot be used with services. {reason}")
         return network.id
 
     def _check_networks(self, spec: Json) -> None:
         for attachment in spec["TaskTemplate"].get("Networks", ()):
-            network = self._store.networks.rows[attachment["Target"]]
-            if network.spec.get("Ingress"):
+            network = self._store.networks.rows.get(attachment["Target"])
+            if network is not None and network.spec.get("Ingress"):
                 raise rpc("InvalidArgument", f'Service cannot be explicitly attached to the ingress network "{network.name}"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from controller.model.plan import ObjectKind
 from controller.model.spec import Json
@@ -41,6 +41,7 @@ class Store:
         self.index = 10  # a fresh Swarm has written about that much about itself
         self.services: Table[Service] = Table(ObjectKind.SERVICE)
         self.networks: Table[Network] = Table(ObjectKind.NETWORK)
+        self.predefined: dict[str, Network] = {}  # by id: Swarm's stand-ins for what every node has; in no list
         self.configs: Table[Content] = Table(ObjectKind.CONFIG)
         self.secrets: Table[Content] = Table(ObjectKind.SECRET)
         self.nodes: Table[Node] = Table(ObjectKind.NODE)
@@ -86,6 +87,13 @@ class Store:
         self._announce("network", row.id, row.name, old, row, lambda _old, _new: {})
         return row
 
+    def hide(self, row: Network) -> None:
+        """Add a stand-in for a network that every node has."""
+        self.predefined[row.id] = self._stamped(row)
+
+    def predefined_of_swarm(self, name: str) -> Network | None:
+        return next((network for network in self.predefined.values() if network.name == name), None)
+
     def write_content(self, row: Content) -> Content:
         row = self._stamped(row)
         table = self.configs if row.kind is ObjectKind.CONFIG else self.secrets
@@ -121,8 +129,9 @@ class Store:
 
     # Tasks
 
-    def write_task(self, task: Task) -> Task:
-        task = self._stamped(task)
+    def write_task(self, task: Task, **changes: Any) -> Task:
+        """Store a task with these fields changed, or a new one; return it as stored."""
+        task = self._stamped(task, **changes)
         old = self.tasks.get(task.id)
         self.tasks[task.id] = task
         self._of_service.setdefault(task.service_id, {})[task.id] = task
@@ -182,10 +191,10 @@ class Store:
         for place in ((task.node_id,), (task.node_id, task.service_id), *((task.node_id, *port) for port in host_ports(task))):
             self._occupied[place] = self._occupied.get(place, 0) + sign
 
-    def _stamped(self, row: _Rec) -> _Rec:
+    def _stamped(self, row: _Rec, **changes: Any) -> _Rec:
         self.index += 1
         now = self.timeline.now_ns
-        return replace(row, version=self.index, created_ns=row.created_ns or now, updated_ns=now)
+        return replace(row, version=self.index, created_ns=row.created_ns or now, updated_ns=now, **changes)
 
     def _announce(
         self, kind: str, object_id: str, name: str, old: R | None, new: R, changes: Callable[[R, R], dict[str, str]]

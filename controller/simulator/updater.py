@@ -167,7 +167,7 @@ class Updater:
         for task in slot:
             current = self._means.store.tasks.get(task.id)
             if current is not None and current.desired <= TaskState.RUNNING:
-                removed = self._means.store.write_task(replace(current, desired=TaskState.SHUTDOWN))
+                removed = self._means.store.write_task(current, desired=TaskState.SHUTDOWN)
         return removed
 
     @property

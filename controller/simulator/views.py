@@ -79,9 +79,10 @@ class Views:
         return body
 
     def _attachment(self, network_id: str, address: str) -> Json:
-        network = self._store.networks.rows.get(network_id)
-        name = network.name if network else ""
-        return {"Network": {"ID": network_id, "Spec": {"Name": name}, "DriverState": {"Name": "overlay"}}, "Addresses": [address]}
+        network = self._store.networks.rows.get(network_id) or self._store.predefined.get(network_id)
+        name, driver = (network.name, network.spec["Driver"]) if network else ("", "")
+        shown = {"Network": {"ID": network_id, "Spec": {"Name": name}, "DriverState": {"Name": driver}}}
+        return shown | ({"Addresses": [address]} if address else {})
 
 
 def _head(record: Record) -> dict[str, Any]:
@@ -118,14 +119,15 @@ def _network(network: Network) -> Json:
     given = network.spec.get("Options") or {}
     options = {"com.docker.network.driver.overlay.vxlanid_list": str(network.vxlan), **given} if network.vxlan else dict(given)
     local = network.scope == "local"
+    fixed = local or network.predefined
     return {
         "Name": network.name,
         "Id": network.id,
         "Created": rfc3339(network.created_ns),
         "Scope": network.scope,
-        "Driver": network.spec["Driver"] if allocated or local else "",
+        "Driver": network.spec["Driver"] if allocated or fixed else "",
         "EnableIPv6": False,
-        "IPAM": {"Driver": "default" if allocated or local else "", "Options": None, "Config": config or ([] if local else None)},
+        "IPAM": {"Driver": "default" if allocated or local else "", "Options": None, "Config": config or ([] if fixed else None)},
         "Internal": bool(network.spec.get("Internal")),
         "Attachable": bool(network.spec.get("Attachable")),
         "Ingress": bool(network.spec.get("Ingress")),

@@ -92,9 +92,13 @@ class Target:
         return service
 
     def update(self, spec: Mapping[str, Any], *, query: str = "") -> Answer:
-        """Write over the service of that name, with the version that it has now."""
-        service = self.service(spec["Name"])
-        return self.call("POST", f"/services/{service['ID']}/update?version={service['Version']['Index']}{query}", spec)
+        """Write over the service of that name, with the version that it has now: again where the Swarm's own writes come between."""
+
+        def write() -> Answer:
+            service = self.service(spec["Name"])
+            return self.call("POST", f"/services/{service['ID']}/update?version={service['Version']['Index']}{query}", spec)
+
+        return self.wait(write, lambda answer: "update out of sequence" not in str(answer.body))
 
     def tasks(self, service: str, **filters: Sequence[str]) -> list[dict[str, Any]]:
         tasks: list[dict[str, Any]] = self.listed("tasks", {"service": [service], **filters})

@@ -77,6 +77,20 @@ def test_an_overlapping_subnet_is_taken_and_its_tasks_stay_new_without_a_word(sw
     assert [(task["Status"]["State"], task["Status"].get("Err")) for task in swarm.tasks("s")] == [("new", None)]
 
 
+@pytest.mark.parametrize("name", ["host", "bridge"])
+def test_a_service_on_a_nodes_own_network_is_on_swarms_stand_in_for_it_that_no_list_shows(swarm: Target, name: str) -> None:
+    swarm.create(swarm.spec("s", template={"Networks": [{"Target": name}]}))
+    [attachment] = swarm.service("s")["Spec"]["TaskTemplate"]["Networks"]
+    hidden = swarm.must("GET", f"/networks/{attachment['Target']}")
+    assert hidden == swarm.must("GET", f"/networks/{name}?scope=swarm")
+    assert (hidden["Name"], hidden["Scope"], hidden["Driver"], hidden["IPAM"]["Config"]) == (name, "swarm", name, [])
+    assert hidden["Labels"] == {"com.docker.swarm.predefined": "true"}
+    assert swarm.must("GET", f"/networks/{name}")["Scope"] == "local"
+    assert hidden["Id"] not in {network["Id"] for network in swarm.listed("networks")}
+    endpoint = swarm.wait(lambda: swarm.service("s")["Endpoint"], lambda seen: "VirtualIPs" in seen)
+    assert endpoint["VirtualIPs"] == [{"NetworkID": hidden["Id"]}]
+
+
 def test_lists_are_filtered_by_label_name_and_scope(swarm: Target) -> None:
     swarm.network("front-1", Labels={"k": "v"})
     swarm.network("front-2")

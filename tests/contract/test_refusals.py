@@ -41,6 +41,16 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
         "key 'no de.role' is invalid",
     ),
     "an unknown network": ({"template": {"Networks": [{"Target": "nope"}]}}, 500, "network nope not found"),
+    "a network that is none": (
+        {"template": {"Networks": [{"Target": "none"}]}},
+        404,
+        "could not find the corresponding predefined swarm network: network none not found",
+    ),
+    "a mount of a cluster volume": (
+        {"container": {"Mounts": [{"Type": "cluster", "Source": "v", "Target": "/x"}]}},
+        400,
+        'invalid MountType: "cluster"',
+    ),
     "the ingress network": (
         {"template": {"Networks": [{"Target": "ingress"}]}},
         400,
