@@ -9,6 +9,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from controller import __version__
 from controller.errors import NotConvergedError, ProdBreakerError
@@ -45,8 +46,14 @@ def run_command(argv: Sequence[str]) -> int:
         return EXIT_ERROR  # whoever read our output has gone; there is nobody to tell
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with 1: argparse's own 2 would be read as `plan --detailed-exitcode` having found changes."""
+        self.exit(EXIT_ERROR, f"prodbreaker: {message} (see `{self.prog} --help`)\n")
+
+
 def _dispatch(argv: Sequence[str]) -> int:
-    overview = argparse.ArgumentParser(
+    overview = _Parser(
         prog="prodbreaker",
         description="A controller for Docker Swarm: declares, compares, heals, and says why.",
         epilog="`prodbreaker COMMAND --help` explains a command. Exit codes: 0 done, 1 error, 2 changes found, 3 not converged.",

@@ -24,7 +24,13 @@ APPLY_CONCURRENCY = 16
 def configure(parser: argparse.ArgumentParser) -> None:
     add_stack_options(parser)
     add_write_options(parser)
-    parser.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="to converge in (default: 600)")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="per stack, for everything to run; then exit 3 (default: 600)",
+    )
     parser.add_argument(
         "-d", "--detach", action="store_true", help="end once everything is written, without waiting for the tasks"
     )

@@ -24,11 +24,13 @@ def add_stack_options(parser: argparse.ArgumentParser) -> None:
     """-c/--stack or --manifests: what is declared."""
     parser.add_argument(
         "-c", "--compose-file", dest="files", action="append", metavar="FILE",
-        help="stack file; several are merged as docker does, `-` is standard input",
+        help="a stack file; several are merged as docker does, - is standard input",
     )  # fmt: skip
-    parser.add_argument("--stack", metavar="NAME", help="the stack's name; by default the file's name without its ending")
     parser.add_argument(
-        "--manifests", type=Path, metavar="DIR", help="folder of stack files, each NAME.yml a stack (default: manifests)"
+        "--stack", metavar="NAME", help="the stack's name (default: that of the first file); with --manifests, only this stack"
+    )
+    parser.add_argument(
+        "--manifests", type=Path, metavar="DIR", help="a folder of stack files, each NAME.yml a stack (default: manifests)"
     )
 
 
@@ -36,11 +38,17 @@ def add_write_options(parser: argparse.ArgumentParser) -> None:
     """What decides how a plan is made."""
     parser.add_argument(
         "--resolve-image", type=Resolve, choices=list(Resolve), default=Resolve.CHANGED, metavar="always|changed|never",
-        help="when the registry is asked for an image's digest (default: changed)",
+        help="when a registry is asked for an image's digest: changed means when the file names another image (default: changed)",
     )  # fmt: skip
-    parser.add_argument("--prune", action="store_true", help="remove what carries the stack's label and is declared no more")
     parser.add_argument(
-        "--with-registry-auth", action="store_true", help="send the credentials of docker's configuration to the nodes"
+        "--prune",
+        action="store_true",
+        help="remove what carries the stack's label and is not declared any more; else as x-prodbreaker.prune says",
+    )
+    parser.add_argument(
+        "--with-registry-auth",
+        action="store_true",
+        help="send the credentials of docker's configuration along, for the nodes to pull with",
     )
 
 

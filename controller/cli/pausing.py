@@ -13,7 +13,9 @@ from controller.errors import ProdBreakerError
 
 
 def configure_target(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="STACK[/SERVICE]", help="a stack, or one service by its key in the stack file")
+    parser.add_argument(
+        "target", metavar="STACK[/SERVICE]", help="a stack, or one service by its key in the stack file (shop/web, not shop_web)"
+    )
 
 
 def set_target(args: argparse.Namespace, *, paused: bool) -> int:

@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_stack_options(parser)
     add_write_options(parser)
     add_output_option(parser)
-    parser.add_argument("--detailed-exitcode", action="store_true", help="exit 2 when there is something to write")
+    parser.add_argument("--detailed-exitcode", action="store_true", help="exit 2 instead of 0 when there is something to write")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -25,8 +25,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a stack file; several are merged as docker does, - is standard input",
     )
     parser.add_argument("--stack", required=True, metavar="NAME", help="the stack's name")
-    parser.add_argument("-o", "--output", choices=("json", "text"), default="json", help="JSON, or YAML for reading")
-    parser.add_argument("--show-secrets", action="store_true", help="print the secrets' data instead of its size")
+    parser.add_argument(
+        "-o", "--output", choices=("json", "text"), default="json", help="JSON, or with text YAML (default: json)"
+    )
+    parser.add_argument("--show-secrets", action="store_true", help="print the data of secrets, in base64, instead of its size")
 
 
 def run(args: argparse.Namespace) -> int:

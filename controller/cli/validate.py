@@ -18,13 +18,18 @@ _STACK = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="*", metavar="FILE", help="a stack file that is checked on its own; - is standard input")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="a stack file, checked on its own; - is standard input")
     parser.add_argument(
-        "-c", "--compose-file", action="append", default=[], metavar="FILE", help="a file of a set that is merged as docker does"
+        "-c",
+        "--compose-file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="one of several files that are merged as docker does and checked together",
     )
-    parser.add_argument("--stack", metavar="NAME", help="the stack's name; by default that of the file")
-    parser.add_argument("--strict", action="store_true", help="let warnings fail too")
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="how problems are printed")
+    parser.add_argument("--stack", metavar="NAME", help="the stack's name (default: that of the file)")
+    parser.add_argument("--strict", action="store_true", help="exit 1 for warnings too")
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="how to print (default: text)")
 
 
 def run(args: argparse.Namespace) -> int:
