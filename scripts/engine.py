@@ -21,6 +21,7 @@ LOG = STATE / "engine.log"
 DAEMON_JSON = Path("/etc/docker/daemon.json")
 PID_FILE = Path("/var/run/docker.pid")
 _SYSTEM_CONTAINERD = Path("/run/containerd/containerd.sock")
+_CONTAINERD_PID = Path("/var/run/docker/containerd/containerd.pid")
 PATIENCE = 60.0  # seconds for an engine to answer; one with many containers takes its time
 
 
@@ -106,11 +107,20 @@ def engine_version() -> str:
     return str((engine_api.get("/version")[1] or {}).get("Version", "of unknown version"))
 
 
-def clear_leftovers(pid_file: Path = PID_FILE, containerd: Path = _SYSTEM_CONTAINERD) -> None:
-    """Remove what a killed engine leaves and the next one stumbles over: a pid file whose number may belong to another process
-    by now, and the socket of a containerd that has gone (dockerd would wait for it)."""
+def clear_leftovers(
+    pid_file: Path = PID_FILE, containerd: Path = _SYSTEM_CONTAINERD, containerd_pid: Path = _CONTAINERD_PID
+) -> None:
+    """Remove what a killed engine leaves and the next one stumbles over.
+
+    Pid files whose numbers may belong to other processes by now (a zombie counts as gone), and the socket of a system's
+    containerd at which nobody answers: dockerd would wait for either.
+    """
     if pid_file.exists() and running_pid(pid_file) is None:
         pid_file.unlink()
+    if containerd_pid.exists():
+        number = containerd_pid.read_text().strip()
+        if not number.isdigit() or processes.identify(int(number)) is None or processes.program(int(number)) != "containerd":
+            containerd_pid.unlink()
     if containerd.is_socket():
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             try:

@@ -96,13 +96,13 @@ def test_a_dockerd_that_dies_at_its_start_is_refused_with_its_last_words(
 
 
 def test_leftovers_of_a_killed_engine_are_cleared(tmp_path: Path) -> None:
-    pid_file, containerd = tmp_path / "docker.pid", tmp_path / "containerd.sock"
+    pid_file, containerd, containerd_pid = tmp_path / "docker.pid", tmp_path / "containerd.sock", tmp_path / "containerd.pid"
     pid_file.write_text("1")  # taken by another program since
+    containerd_pid.write_text("1")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as gone:
         gone.bind(str(containerd))  # nobody listens
-    engine.clear_leftovers(pid_file, containerd)
-    assert not pid_file.exists()
-    assert not containerd.exists()
+    engine.clear_leftovers(pid_file, containerd, containerd_pid)
+    assert not any(path.exists() for path in (pid_file, containerd, containerd_pid))
 
 
 def test_the_socket_of_a_containerd_that_runs_is_left_alone(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_the_socket_of_a_containerd_that_runs_is_left_alone(tmp_path: Path) -> N
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
         listening.bind(str(containerd))
         listening.listen()
-        engine.clear_leftovers(tmp_path / "docker.pid", containerd)
+        engine.clear_leftovers(tmp_path / "docker.pid", containerd, tmp_path / "containerd.pid")
     assert containerd.exists()
 
 
