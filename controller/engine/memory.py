@@ -109,11 +109,12 @@ class Memory:
         """The revision is about to be written."""
         self._put(self._applied, desired.name, service.name, revision)
 
-    def note_rollback(self, desired: DesiredStack, service: DesiredService, live: Json | None, revision: str) -> None:
-        """If Swarm rolled back the very revision that was written last, remember not to write it again."""
+    def note_rollback(self, desired: DesiredStack, service: DesiredService, live: Json | None, revision: str) -> bool:
+        """If Swarm rolled back the very revision that was written last, remember not to write it again; True if that is news."""
         state = ((live or {}).get("UpdateStatus") or {}).get("State", "")
         if state in ROLLED_BACK and self._applied.get(desired.name, {}).get(service.name) == revision:
-            self._put(self._rejected, desired.name, service.name, revision)
+            return self._put(self._rejected, desired.name, service.name, revision)
+        return False
 
     def _changed(self, desired: DesiredStack, snapshot: Snapshot, noted: Mapping[str, str]) -> frozenset[str]:
         return frozenset(
@@ -125,11 +126,14 @@ class Memory:
     def _hash(self, content: bytes) -> str:
         return hmac.new(bytes.fromhex(self._salt), content, hashlib.sha256).hexdigest()
 
-    def _put(self, shelf: dict[str, dict[str, str]], stack: str, name: str, value: str) -> None:
+    def _put(self, shelf: dict[str, dict[str, str]], stack: str, name: str, value: str) -> bool:
+        """Returns whether the value is another one than before."""
         facts = shelf.setdefault(stack, {})
-        if facts.get(name) != value:
-            facts[name] = value
-            self._unsaved.add(stack)
+        if facts.get(name) == value:
+            return False
+        facts[name] = value
+        self._unsaved.add(stack)
+        return True
 
     def _shelves(self) -> tuple[dict[str, dict[str, str]], ...]:
         return self._images, self._applied, self._rejected, self._secrets

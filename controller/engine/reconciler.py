@@ -128,7 +128,9 @@ class Reconciler:
             self._planner = None
             planner = self._planner_for(desired, snapshot)
         revision, live = planner.revision(service), snapshot.services.get(service.name)
-        world.memory.note_rollback(desired, service, live, revision)
+        if world.memory.note_rollback(desired, service, live, revision):
+            self._planner = None  # it must know, or it would write the very thing again
+            planner = self._planner_for(desired, snapshot)
         action, notice = planner.plan(service)
         paused = bool({desired.name, str(key)} & paused_targets(snapshot)) or desired.policy.paused
         status = service_status(service, snapshot, action, notice, paused=paused)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 
 import pytest
 
 from controller.engine.workqueue import Due
 from controller.model.plan import ObjectKind
+from controller.model.spec import Json
 from controller.model.status import Key
 from tests.integration.test_healing import shop
 from tests.support.rig import Rig
@@ -70,11 +72,15 @@ async def test_one_key_is_never_worked_on_twice_at_a_time() -> None:
         assert not inside
 
 
+def with_label(spec: Json, *, value: str) -> Json:
+    return {**spec, "Labels": {**spec["Labels"], "n": value}}
+
+
 async def test_a_storm_of_events_becomes_a_few_passes() -> None:
     async with Rig(shop()) as rig:
         await rig.settle()
         for number in range(500):
-            rig.edit("shop_db", lambda spec, number=number: {**spec, "Labels": {**spec["Labels"], "n": str(number)}})
+            rig.edit("shop_db", partial(with_label, value=str(number)))
         rig.forget()
         await asyncio.sleep(30)
 
