@@ -47,9 +47,9 @@ _RESOURCES = frozenset({"Limits", "Reservations"})
 _TASK = frozenset({"ContainerSpec", "Resources", "RestartPolicy", "Placement", "Networks", "LogDriver", "ForceUpdate"})
 
 
-def canonical_fields(spec: Json, context: Context) -> dict[Section, Fields]:
-    """The fields of a spec by section; only fields that are set, values comparable with ==."""
-    return {section: fields(section.of(spec), context) for section, fields in _SECTIONS.items()}
+def section_fields(section: Section, value: Any, context: Context) -> Fields:
+    """The fields of a section's raw value; only fields that are set, their values comparable with ==."""
+    return _SECTIONS[section](value, context)
 
 
 def _service_labels(value: Any, _: Context) -> Fields:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controller.core.canonical import Section, canonical_fields
+from controller.core.canonical import Section, section_fields
 from controller.core.compose import is_covered
 from controller.core.masking import printable
 from controller.core.values import Context, Fields
@@ -38,17 +38,25 @@ class Difference:
 
 def difference(desired: Json, live: Json, context: Context, *, ignore: Sequence[str] = ()) -> Difference:
     """Compare two specs field by field; fields at or below a path in `ignore` are left out."""
-    wanted, found = canonical_fields(desired, context), canonical_fields(live, context)
     changes: list[Change] = []
     sections: set[Section] = set()
-    for section, fields in wanted.items():
-        if fields == found[section]:
+    for section in Section:
+        mine, theirs = section.of(desired), section.of(live)
+        if mine == theirs:
             continue
-        differing = _changes(fields, found[section], ignore)
+        if section is Section.CONTAINER:
+            mine, theirs = _without_equal_keys(mine or {}, theirs or {})
+        differing = _changes(section_fields(section, mine, context), section_fields(section, theirs, context), ignore)
         if differing:
             sections.add(section)
             changes += differing
     return Difference(tuple(changes), frozenset(sections), _JOBS.intersection(desired.get("Mode") or ()) != set())
+
+
+def _without_equal_keys(mine: Json, theirs: Json) -> tuple[Json, Json]:
+    """Only for a section of which each field comes from a single key: there, equal keys make equal fields."""
+    unequal = [key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)]
+    return {key: mine[key] for key in unequal if key in mine}, {key: theirs[key] for key in unequal if key in theirs}
 
 
 def _changes(wanted: Fields, found: Fields, ignore: Sequence[str]) -> list[Change]:
