@@ -14,6 +14,7 @@ from tests.bench.stats import interleaved
 from tests.support import processes
 from tests.support.events import EventTimes
 from tests.support.proxy import Proxy
+from tests.support.unixhttp import ApiError
 
 REPLICAS = 3
 HEALS_A_PAIR = 3  # a start of containers varies more than a command
@@ -92,7 +93,8 @@ def heal(scene: Scene) -> Measurement:
 def react(scene: Scene) -> Measurement:
     """From the moment that `service rm` is sent to the controller's first write, beside a bare reader of the event stream."""
     services = 10
-    body = "".join(f"  s{number}: {{image: 'x:1', deploy: {{replicas: 0}}}}\n" for number in range(services))
+    image = scene.engine.push_tiny_image("bench/react")
+    body = "".join(f"  s{number}: {{image: '{image}', deploy: {{replicas: 0}}}}\n" for number in range(services))
     (scene.manifests / "react.yml").write_text(f"version: '3.8'\nservices:\n{body}")
     proxy = Proxy(scene.engine.socket, scene.engine.folder / "react.sock")
     proxy.start()
@@ -198,9 +200,14 @@ def _until_at_rest(scene: Scene) -> None:
 
 
 def _tasks(scene: Scene, service: str) -> list[dict[str, dict[str, str]]]:
-    found: list[dict[str, dict[str, str]]] = scene.engine.api(
-        "GET", f"/tasks?filters=%7B%22service%22%3A%5B%22{service}%22%5D%7D"
-    )
+    try:
+        found: list[dict[str, dict[str, str]]] = scene.engine.api(
+            "GET", f"/tasks?filters=%7B%22service%22%3A%5B%22{service}%22%5D%7D"
+        )
+    except ApiError as error:
+        if error.status != 404:  # the service is not there at the moment
+            raise
+        return []
     return found
 
 

@@ -96,6 +96,14 @@ def test_a_changed_field_gets_its_declared_value_back(stage: Stage, declared: di
     assert len(stage.tasks("api", running=False) - before) <= 2  # one for the change by hand, one for the way back
 
 
+def test_drift_is_put_back_only_when_swarm_s_own_updater_is_done(stage: Stage, declared: dict[str, Any]) -> None:
+    with stage.untouched("web"):
+        stage.engine.docker("service", "update", "--detach", "--env-add", "WHO=me", "--update-monitor", "6s", "shop_api")
+        assert stage.stays_quiet(seconds=5), "wrote into an update under way"
+        stage.wait_for(declared)
+    assert stage.writes() == ["update service shop_api"]
+
+
 def test_a_changed_image_is_put_back_with_its_digest(stage: Stage, declared: dict[str, Any]) -> None:
     image = stage.services()["web"]["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
     assert "@sha256:" in image
