@@ -92,7 +92,7 @@ class Target:
         return service
 
     def update(self, spec: Mapping[str, Any], *, query: str = "") -> Answer:
-        """Write over the service of that name, with the version that it has now: again where the Swarm's own writes come between."""
+        """Write over the service of that name, again where the Swarm's own writes come between."""
 
         def write() -> Answer:
             service = self.service(spec["Name"])

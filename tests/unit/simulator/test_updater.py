@@ -184,3 +184,48 @@ def test_a_service_removed_during_its_update_leaves_nothing(scene: Scene) -> Non
     scene.sim.services.remove("web")
     scene.sim.advance(30)
     assert scene.sim.store.tasks == {}
+
+
+def test_a_label_written_during_a_start_first_update_takes_the_old_task_down_before_the_new_one_runs(scene: Scene) -> None:
+    """Seen on a real engine too: the updater that starts anew finds a task of the new spec, and is content with it."""
+    scene.sim.images["slow"] = Behaviour(start_seconds=20)
+    config = {"Parallelism": 1, "Order": "start-first"}
+    scene.start(scene.spec())
+    scene.write(scene.spec(image="slow", UpdateConfig=config))
+    scene.sim.advance(5)
+    assert scene.images() == ["good:1"]
+    scene.write(scene.spec(image="slow", UpdateConfig=config, Labels={"a": "b"}))
+    scene.sim.advance(1)
+    assert scene.images() == []
+    scene.sim.advance(20)
+    assert scene.images() == ["slow"]
+
+
+def test_a_rollback_can_be_completed_while_its_replica_still_waits_out_a_restart_delay(scene: Scene) -> None:
+    """Seen on a real engine in two runs of four: the replacement was of the old spec already, with nothing to roll back."""
+    scene.sim.images["bad"] = CRASHING
+    template = {"RestartPolicy": {"Delay": 60 * SECOND}}
+    scene.start(scene.spec(template=template))
+    update = {"Parallelism": 1, "FailureAction": "rollback"}
+    scene.write(scene.spec(image="bad", template=template, UpdateConfig=update))
+    scene.sim.advance(20)
+    assert (scene.state(), scene.images()) == ("rollback_completed", [])
+    scene.sim.advance(60)
+    assert scene.images() == ["good:1"]
+
+
+def test_a_task_of_the_new_spec_goes_on_waiting_out_its_delay_when_the_service_is_written_again(scene: Scene) -> None:
+    scene.sim.images["bad"] = Behaviour(exits_after=3, exit_code=1)
+    template = {"RestartPolicy": {"Delay": 3600 * SECOND}}
+    scene.start(scene.spec(replicas=2, image="bad", template=template), seconds=10)
+    scene.write(scene.spec(replicas=2, template=template, UpdateConfig={"Parallelism": 1, "Delay": 30 * SECOND}))
+    scene.sim.advance(5)
+    assert scene.images() == ["good:1"]
+    scene.sim.kill(scene.sim.running("web")[0].id)
+    scene.sim.advance(1)
+    assert scene.state() == "paused"
+    assert scene.words().count(("ready", "ready")) == 2
+    scene.write(scene.spec(replicas=2, template=template, UpdateConfig={"Parallelism": 0}))
+    scene.sim.advance(10)
+    assert scene.images() == ["good:1"]
+    assert scene.words().count(("ready", "ready")) == 1
