@@ -85,10 +85,12 @@ async def apply_stack(
         conflicts = conflicts + 1 if undone else 0
         if conflicts == _ATTEMPTS:
             raise ProdBreakerError(f"{undone[0].action.name}: given up after {conflicts} attempts: {undone[0].message}")
-        if not (undone or deferred or (results and _may_go_on(plan))):
+        waits = [f"{action.name} still waits for what it depends on" for action in deferred]
+        waits += [f"{notice.name}: {notice.message}" for notice in plan.notices if notice.reason is Reason.UPDATE_RUNNING]
+        if not (undone or waits or (results and _may_go_on(plan))):
             break
-        if deferred and loop.time() > deadline:
-            raise NotConvergedError(f"{', '.join(action.name for action in deferred)} still wait for what they depend on")
+        if waits and loop.time() > deadline:
+            raise NotConvergedError("; ".join(waits))
         if undone:
             await asyncio.sleep(random.uniform(0.05, 0.2) * conflicts)  # noqa: S311 - keeps two writers apart, guards nothing
         elif not results:
