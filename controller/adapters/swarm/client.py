@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import docker
 import requests
@@ -42,12 +43,16 @@ class EngineClient(docker.APIClient):
         except (DockerException, ValueError) as error:
             raise ConnectionConfigError(f"docker's client cannot be set up from {endpoint.config_file}: {error}") from error
         self._seconds = timeout_seconds
+        self._socket_pool: urllib3.HTTPConnectionPool | None = None
         if self.base_url.startswith("http+docker:"):
-            self.mount("http+docker://", UnixAdapter(str(parse_host(endpoint.host))))
+            adapter = UnixAdapter(str(parse_host(endpoint.host)))
+            self.mount("http+docker://", adapter)
+            self._socket_pool = adapter.get_connection(self.base_url)
         # The environment's netrc, proxies and CA bundles are for web sites; REQUESTS_CA_BUNDLE would replace the engine's own CA.
         self.trust_env = False
         self.headers["Accept-Encoding"] = "identity"  # the socket is local: packing would only cost time
         self.headers.update(_configured_headers(endpoint))
+        self._plain_headers = {name: str(value) for name, value in self.headers.items()}
         if endpoint.tls and not endpoint.tls.verify:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # asked for by DOCKER_TLS or the context
 
@@ -62,6 +67,19 @@ class EngineClient(docker.APIClient):
     ) -> tuple[int, bytes]:
         """Send one request and return status and whole body; a body cut short raises."""
         sent = {**(headers or {}), **({"Content-Type": "application/json"} if body is not None else {})}
+        if self._socket_pool is not None:
+            # requests' cookies, redirects and environment mean nothing on a socket and cost more than the exchange itself.
+            target = f"{path}?{urlencode(params)}" if params else path
+            answer = self._socket_pool.urlopen(
+                method,
+                target,
+                body=body,
+                headers=self._plain_headers | sent,
+                timeout=self._seconds,
+                retries=False,
+                redirect=False,
+            )
+            return answer.status, answer.data
         with self.request(
             method, self.base_url + path, params=params, data=body, headers=sent, timeout=self._seconds, allow_redirects=False
         ) as response:
