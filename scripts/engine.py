@@ -119,7 +119,7 @@ def clear_leftovers(
         pid_file.unlink()
     if containerd_pid.exists():
         number = containerd_pid.read_text().strip()
-        if not number.isdigit() or processes.identify(int(number)) is None or processes.program(int(number)) != "containerd":
+        if not number.isdigit() or processes.program(int(number)) != "containerd":
             containerd_pid.unlink()
     if containerd.is_socket():
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

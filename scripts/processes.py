@@ -41,7 +41,9 @@ def alive(daemon: Daemon | None) -> bool:
 
 
 def program(pid: int) -> str:
-    """The name of the program that a process runs, empty if there is no such process."""
+    """The name of the program that a process runs, empty if there is no such process (a zombie runs nothing)."""
+    if identify(pid) is None:
+        return ""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except (FileNotFoundError, ProcessLookupError):

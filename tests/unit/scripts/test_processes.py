@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 def test_the_program_of_a_process_is_named() -> None:
     assert processes.program(os.getpid()) == Path("/proc/self/comm").read_text().strip()
     assert processes.program(2**22 + 1) == ""
+
+
+def test_a_zombie_has_gone() -> None:
+    child = subprocess.Popen(["true"])
+    while identified := processes.identify(child.pid):
+        assert identified.pid == child.pid
+    assert Path(f"/proc/{child.pid}/comm").read_text() == "true\n", "nobody has reaped it yet"
+    assert processes.program(child.pid) == ""
+    child.wait()
 
 
 def test_a_program_that_cannot_start_is_refused(tmp_path: Path) -> None:
