@@ -66,7 +66,8 @@ def observe() -> EngineFacts:
 def ensure(made: Made, progress: Progress) -> None:
     """End with an engine that answers. Raises Refusal when there is none to be had."""
     for _ in range(len(EngineStep)):
-        step = decide(observe())
+        facts = observe()
+        step = decide(facts)
         if step is EngineStep.USE:
             if not _has_client():
                 raise Refusal("An engine answers, but there is no `docker` command: install the client that belongs to it.")
@@ -75,7 +76,7 @@ def ensure(made: Made, progress: Progress) -> None:
         if step is EngineStep.INSTALL:
             packages.ensure(PACKAGES, made, progress)
         elif step is EngineStep.WAIT:
-            _wait("The Docker Engine runs")
+            _answers_in_time(processes.identify(facts.pid or 0))
         elif step is EngineStep.START_UNIT:
             progress.change("starting docker.service")
             run("systemctl", "start", "docker.service", timeout=PATIENCE * 2)
@@ -86,7 +87,8 @@ def ensure(made: Made, progress: Progress) -> None:
             clear_leftovers()
             made.engine = processes.start(["dockerd"], LOG)
             made.save()
-            _wait("dockerd was started", made.engine)
+            if not _answers_in_time(made.engine):
+                raise Refusal(f"dockerd ended: {last_line(LOG.read_bytes())} (its log: {LOG})")
     raise Refusal("The Docker Engine was started and went away again: see `journalctl -u docker` or " + str(LOG))
 
 
@@ -172,12 +174,13 @@ def _has_client() -> bool:
     return shutil.which("docker", path=environment()["PATH"]) is not None
 
 
-def _wait(what: str, daemon: processes.Daemon | None = None) -> None:
+def _answers_in_time(daemon: processes.Daemon | None) -> bool:
+    """Wait until the engine answers; False as soon as its process has gone. Raises Refusal when it lives and keeps silent."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if engine_api.answers(timeout=2.0):
-            return
-        if daemon is not None and not processes.alive(daemon):
-            raise Refusal(f"dockerd ended: {last_line(LOG.read_bytes())} (its log: {LOG})")
+            return True
+        if not processes.alive(daemon):
+            return False
         time.sleep(0.2)
-    raise Refusal(f"{what} but does not answer at {SOCKET} within {PATIENCE:.0f} s: look into its log, then run make up again.")
+    raise Refusal(f"The Docker Engine runs but does not answer at {SOCKET} within {PATIENCE:.0f} s: look into its log.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from pathlib import Path
 
@@ -75,11 +76,21 @@ def test_systemd_starts_the_engine_where_it_knows_one(
 def test_an_engine_that_runs_and_keeps_silent_is_refused_in_one_sentence(
     fake_host: FakeHost, made: Made, progress: Progress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found_one_after_another(monkeypatch, EngineFacts(answers=False, installed=True, pid=7, unit=False))
+    found_one_after_another(monkeypatch, EngineFacts(answers=False, installed=True, pid=os.getpid(), unit=False))
     monkeypatch.setattr(engine, "PATIENCE", 0.01)
     with pytest.raises(Refusal, match="runs but does not answer"):
         engine.ensure(made, progress)
     assert fake_host.ran == []
+
+
+def test_an_engine_that_ends_while_it_is_waited_for_is_started_again(
+    fake_host: FakeHost, made: Made, progress: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying = EngineFacts(answers=False, installed=True, pid=2**22 + 1, unit=True)  # no process has this number
+    gone = EngineFacts(answers=False, installed=True, pid=None, unit=True)
+    found_one_after_another(monkeypatch, dying, gone, RUNNING)
+    engine.ensure(made, progress)
+    assert fake_host.ran == ["systemctl start docker.service"]
 
 
 def test_a_dockerd_that_dies_at_its_start_is_refused_with_its_last_words(
