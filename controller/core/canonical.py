@@ -34,12 +34,14 @@ class Section(Enum):
     LOGGING = ("TaskTemplate", "LogDriver")
     TASK = ("TaskTemplate",)  # what else a task template may hold
 
+    def __init__(self, *path: str) -> None:
+        self.key = path[-1]
+        self.is_in_task = len(path) > 1
+
     def of(self, spec: Json) -> Any:
         """The section's raw value in a spec, None if it is absent."""
-        value: Any = spec
-        for key in self.value:
-            value = (value or {}).get(key)
-        return value
+        holder = (spec.get("TaskTemplate") or {}) if self.is_in_task else spec
+        return holder.get(self.key)
 
 
 _RESOURCES = frozenset({"Limits", "Reservations"})

@@ -96,18 +96,18 @@ def _field_of(path: str) -> str:
 
 
 def _take_task(task: dict[str, Any], desired: Json) -> None:
-    known = {section.value[-1] for section in Section if section.value[0] == "TaskTemplate"} | {"ForceUpdate"}
+    known = {section.key for section in Section if section.is_in_task} | {"ForceUpdate"}
     for key in task.keys() - known:
         del task[key]
     task |= {key: value for key, value in (desired.get("TaskTemplate") or {}).items() if key not in known}
 
 
 def _put(body: dict[str, Any], section: Section, value: Any) -> None:
-    target = body["TaskTemplate"] if section.value[0] == "TaskTemplate" else body
+    target = body["TaskTemplate"] if section.is_in_task else body
     if value is None:
-        target.pop(section.value[-1], None)
+        target.pop(section.key, None)
     else:
-        target[section.value[-1]] = value
+        target[section.key] = value
 
 
 def _keep_key(body: dict[str, Any], live: Json, section: Section, place: str, key: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from controller.core.values import (
     SECOND,
@@ -17,59 +18,61 @@ from controller.core.values import (
 )
 from controller.model.spec import Json
 
-_PLAIN = {  # field of the API -> key of the stack file, where unset and absent are the same
-    "Image": "image",
-    "Hostname": "hostname",
-    "Dir": "working_dir",
-    "User": "user",
-    "StopSignal": "stop_signal",
-    "TTY": "tty",
-    "OpenStdin": "stdin_open",
-    "ReadOnly": "read_only",
-    "OomScoreAdj": "oom_score_adj",
-}
-_SEQUENCES = {"Command": "entrypoint", "Args": "command", "Hosts": "extra_hosts"}  # order matters
-_SETS = {"CapabilityAdd": "cap_add", "CapabilityDrop": "cap_drop"}
-_ELSEWHERE = {
-    "Env", "Labels", "Mounts", "Healthcheck", "StopGracePeriod", "Secrets", "Configs", "Privileges", "Isolation", "Init",
-    "Sysctls", "Ulimits", "DNSConfig",
-}  # fmt: skip
-_KNOWN = frozenset(_PLAIN.keys() | _SEQUENCES.keys() | _SETS.keys() | _ELSEWHERE)
+Reader: TypeAlias = Callable[[Any, Context], Fields]  # of the value of one key
+
 _MOUNT_OPTIONS = ("BindOptions", "VolumeOptions", "TmpfsOptions", "ImageOptions")
 
 
 def container_fields(value: Any, context: Context) -> Fields:
-    """The fields of a ContainerSpec; only those that are set."""
-    spec: Json = value or {}
-    fields = set_only((name, spec.get(key)) for key, name in _PLAIN.items())
-    fields |= set_only((name, tuple(spec.get(key) or ())) for key, name in _SEQUENCES.items())
-    fields |= set_only((name, tuple(sorted(set(spec.get(key) or ())))) for key, name in _SETS.items())
-    fields |= _environment(spec)
-    fields |= label_fields("labels", spec.get("Labels"))
-    fields |= label_fields("sysctls", spec.get("Sysctls"))
-    fields |= {f"ulimits.{item['Name']}": (item.get("Soft", 0), item.get("Hard", 0)) for item in spec.get("Ulimits") or ()}
-    fields |= _healthcheck(spec.get("Healthcheck") or {}, context)
-    fields |= {f"volumes.{mount.get('Target', '')}": _mount(mount, context) for mount in spec.get("Mounts") or ()}
-    fields |= _references(spec)
-    fields |= _privileges(spec.get("Privileges") or {}, context)
-    fields |= _dns(spec.get("DNSConfig") or {})
-    grace = spec.get("StopGracePeriod")
-    fields["stop_grace_period"] = 10 * SECOND if grace is None else grace
-    fields["isolation"] = spec.get("Isolation") or "default"
-    if spec.get("Init") is not None:  # three states: docker's default, on, off
-        fields["init"] = spec["Init"]
-    return fields | {f"ContainerSpec.{key}": item for key, item in unknown(spec, _KNOWN)}
+    """The fields of a ContainerSpec; each comes from one key of it, and only those that are set are there."""
+    fields: Fields = {"stop_grace_period": 10 * SECOND, "isolation": "default"}
+    for key, item in (value or {}).items():
+        read = _READERS.get(key)
+        if read is not None:
+            fields |= read(item, context)
+        elif pruned(item):  # no stack file can say it, but somebody may have set it: it counts as drift
+            fields[f"ContainerSpec.{key}"] = pruned(item)
+    return fields
 
 
-def _environment(spec: Json) -> Fields:
+def _plain(name: str) -> Reader:
+    """A field where unset and absent are the same."""
+    return lambda value, _: {name: value} if value else {}
+
+
+def _given(name: str) -> Reader:
+    """A field of which only null means absent."""
+    return lambda value, _: {} if value is None else {name: value}
+
+
+def _sequence(name: str) -> Reader:
+    """A list whose order matters."""
+    return lambda value, _: {name: tuple(value)} if value else {}
+
+
+def _set(name: str) -> Reader:
+    """A list whose order and repetitions mean nothing."""
+    return lambda value, _: {name: tuple(sorted(set(value)))} if value else {}
+
+
+def _labels(prefix: str) -> Reader:
+    return lambda value, _: label_fields(prefix, value)
+
+
+def _environment(value: Any, _: Context) -> Fields:
     fields: Fields = {}
-    for entry in spec.get("Env") or ():
+    for entry in value or ():
         name, equals, text = entry.partition("=")
         fields[f"environment.{name}"] = text if equals else None
     return fields
 
 
-def _healthcheck(check: Json, context: Context) -> Fields:
+def _ulimits(value: Any, _: Context) -> Fields:
+    return {f"ulimits.{item['Name']}": (item.get("Soft", 0), item.get("Hard", 0)) for item in value or ()}
+
+
+def _healthcheck(value: Any, context: Context) -> Fields:
+    check: Json = value or {}
     interval = check.get("StartInterval") if context.api_version >= START_INTERVAL_SINCE else None
     return set_only(
         (
@@ -81,6 +84,10 @@ def _healthcheck(check: Json, context: Context) -> Fields:
             ("healthcheck.retries", check.get("Retries")),
         )
     )
+
+
+def _mounts(value: Any, context: Context) -> Fields:
+    return {f"volumes.{mount.get('Target', '')}": _mount(mount, context) for mount in value or ()}
 
 
 def _mount(mount: Json, context: Context) -> tuple[Any, ...]:
@@ -95,19 +102,23 @@ def _mount(mount: Json, context: Context) -> tuple[Any, ...]:
     )
 
 
-def _references(spec: Json) -> Fields:
-    """Configs and secrets by where they are mounted: another name there is another version of the content."""
-    fields: Fields = {}
-    for kind, name_key in (("Secrets", "SecretName"), ("Configs", "ConfigName")):
-        for reference in spec.get(kind) or ():
+def _references(kind: str, name_key: str) -> Reader:
+    """Configs or secrets by where they are mounted: another name there is another version of the content."""
+
+    def fields(value: Any, _: Context) -> Fields:
+        found: Fields = {}
+        for reference in value or ():
             file = reference.get("File")
             place = file.get("Name", "") if file else "(runtime)"
             rights = (file.get("UID") or "0", file.get("GID") or "0", file.get("Mode", 0)) if file else ()
-            fields[f"{kind.lower()}.{place}"] = (reference.get(name_key), *rights)
+            found[f"{kind}.{place}"] = (reference.get(name_key), *rights)
+        return found
+
     return fields
 
 
-def _privileges(privileges: Json, context: Context) -> Fields:
+def _privileges(value: Any, context: Context) -> Fields:
+    privileges: Json = value or {}
     credential = privileges.get("CredentialSpec") or {}
     config = credential.get("Config") or ""
     fields = set_only(
@@ -120,7 +131,8 @@ def _privileges(privileges: Json, context: Context) -> Fields:
     return fields | {f"Privileges.{key}": item for key, item in unknown(privileges, frozenset({"CredentialSpec"}))}
 
 
-def _dns(dns: Json) -> Fields:
+def _dns(value: Any, _: Context) -> Fields:
+    dns: Json = value or {}
     return set_only(
         (
             ("dns", tuple(dns.get("Nameservers") or ())),
@@ -128,3 +140,34 @@ def _dns(dns: Json) -> Fields:
             ("dns_opt", tuple(dns.get("Options") or ())),
         )
     )
+
+
+_READERS: Mapping[str, Reader] = {
+    "Image": _plain("image"),
+    "Hostname": _plain("hostname"),
+    "Dir": _plain("working_dir"),
+    "User": _plain("user"),
+    "StopSignal": _plain("stop_signal"),
+    "TTY": _plain("tty"),
+    "OpenStdin": _plain("stdin_open"),
+    "ReadOnly": _plain("read_only"),
+    "OomScoreAdj": _plain("oom_score_adj"),
+    "Isolation": _plain("isolation"),
+    "Init": _given("init"),  # three states: docker's default, on, off
+    "StopGracePeriod": _given("stop_grace_period"),
+    "Command": _sequence("entrypoint"),
+    "Args": _sequence("command"),
+    "Hosts": _sequence("extra_hosts"),
+    "CapabilityAdd": _set("cap_add"),
+    "CapabilityDrop": _set("cap_drop"),
+    "Labels": _labels("labels"),
+    "Sysctls": _labels("sysctls"),
+    "Env": _environment,
+    "Ulimits": _ulimits,
+    "Healthcheck": _healthcheck,
+    "Mounts": _mounts,
+    "Secrets": _references("secrets", "SecretName"),
+    "Configs": _references("configs", "ConfigName"),
+    "Privileges": _privileges,
+    "DNSConfig": _dns,
+}
