@@ -102,6 +102,15 @@ def test_every_reason_of_a_plan_is_explained_to_operators() -> None:
     assert missing == []
 
 
+def test_every_event_of_the_log_is_explained_to_operators() -> None:
+    sources = [path.read_text() for path in ROOT.glob("controller/**/*.py")]
+    events = {event for source in sources for event in re.findall(r'\blog\.[a-z]+\((?:level, )?"([^"]+)"', source)}
+    page = _page("docs/controller.md")
+
+    assert events
+    assert [event for event in sorted(events) if f"`{event}`" not in page] == []
+
+
 def test_every_metric_is_documented_and_every_documented_metric_exists() -> None:
     registered = {
         f"{family.name}_total" if family.type == "counter" else f"{family.name}_info" if family.type == "info" else family.name
