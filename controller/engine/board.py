@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from controller.model.status import Health, Key, ServiceStatus
@@ -26,11 +25,6 @@ class Board:
     def remove(self, key: Key) -> None:
         self._statuses.pop(key, None)
         self._moving_since.pop(key, None)
-
-    def retain(self, keys: Sequence[Key]) -> None:
-        """Take down what is not declared any more."""
-        for key in self._statuses.keys() - set(keys):
-            self.remove(key)
 
     def statuses(self, stack: str | None = None) -> list[ServiceStatus]:
         """Of one stack or of all, by name."""
