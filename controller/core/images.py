@@ -24,6 +24,9 @@ class Resolve(StrEnum):
     NEVER = "never"
 
 
+_NEVER_RUN = ResolvedImage("")
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The image to run, or the question that has to be answered first."""
@@ -43,9 +46,9 @@ def choose_image(wanted: DesiredService, live: Json | None, knowledge: Knowledge
     if resolve is Resolve.ALWAYS:
         return _asked(image, knowledge)
     if live is None:
-        last = knowledge.last_images.get(wanted.name, "")
-        if resolve is Resolve.CHANGED and without_digest(last) == image and last != image:
-            return Choice(last)  # what is healed comes back as it was, not as its tag is by now
+        last = knowledge.last_images.get(wanted.name, _NEVER_RUN)
+        if resolve is Resolve.CHANGED and without_digest(last.reference) == image != last.reference:
+            return Choice(last.reference, platforms=last.platforms or None)  # it comes back as it was, not as its tag is by now
         return Choice(image) if resolve is Resolve.NEVER else _asked(image, knowledge)
     return _for_update(wanted, live, image, knowledge, resolve)
 
@@ -56,7 +59,8 @@ def _for_update(wanted: DesiredService, live: Json, image: str, knowledge: Knowl
     running = _running(live)
     if labels.get(IMAGE_LABEL) != wanted.body["Labels"].get(IMAGE_LABEL):
         return Choice(image) if resolve is Resolve.NEVER else _asked(image, knowledge)
-    for known in (labels.get(REFERENCE_LABEL, ""), knowledge.last_images.get(wanted.name, ""), running):
+    last = knowledge.last_images.get(wanted.name, _NEVER_RUN)
+    for known in (labels.get(REFERENCE_LABEL, ""), last.reference, running):
         if without_digest(known) == image:
             return Choice(known)
     return Choice(image) if resolve is Resolve.NEVER else _asked(image, knowledge)

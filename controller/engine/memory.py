@@ -37,7 +37,7 @@ class Memory:
         self._journal = journal
         self._monotonic = monotonic
         self._salt = secrets.token_hex(32)
-        self._images: dict[str, dict[str, str]] = {}  # by stack: service -> reference that it last ran
+        self._images: dict[str, dict[str, str]] = {}  # by stack: service -> image that it last ran, packed
         self._applied: dict[str, dict[str, str]] = {}  # by stack: service -> revision
         self._rejected: dict[str, dict[str, str]] = {}  # by stack: service -> revision
         self._secrets: dict[str, dict[str, str]] = {}  # by stack: secret id -> hash at first sight
@@ -85,7 +85,7 @@ class Memory:
             content_key=content_key(snapshot),
             noted_secrets=frozenset(noted),
             changed_secrets=self._changed(desired, snapshot, noted),
-            last_images=self._images.get(desired.name, {}),
+            last_images={name: _unpacked(image) for name, image in self._images.get(desired.name, {}).items()},
             applied=self._applied.get(desired.name, {}),
             rejected=self._rejected.get(desired.name, {}),
         )
@@ -100,9 +100,11 @@ class Memory:
 
     def note_settled(self, desired: DesiredStack, service: DesiredService, live: Json, revision: str) -> None:
         """The service is as declared: its image is what healing brings back, its revision what an edit is told from."""
-        image = live["Spec"]["TaskTemplate"]["ContainerSpec"].get("Image", "")
+        task = live["Spec"]["TaskTemplate"]
+        image = task["ContainerSpec"].get("Image", "")
         if "@" in image:
-            self._put(self._images, desired.name, service.name, image)
+            platforms = (task.get("Placement") or {}).get("Platforms") or ()
+            self._put(self._images, desired.name, service.name, json.dumps([image, *platforms], sort_keys=True))
         self._put(self._applied, desired.name, service.name, revision)
 
     def note_intent(self, desired: DesiredStack, service: DesiredService, revision: str) -> None:
@@ -146,6 +148,11 @@ class Memory:
         except RegistryError as error:
             answer = str(error)
         self._answers[image] = (self._monotonic(), answer)
+
+
+def _unpacked(image: str) -> ResolvedImage:
+    reference, *platforms = json.loads(image)
+    return ResolvedImage(reference, tuple(platforms))
 
 
 def _unlabelled(desired: DesiredStack, snapshot: Snapshot) -> Iterable[tuple[str, bytes]]:

@@ -38,6 +38,6 @@ class Knowledge:
     content_key: bytes | None = field(default=None, repr=False)  # the cluster's key for secrets' hashes; None: not made yet
     noted_secrets: frozenset[str] = frozenset()  # ids of secrets that docker made and whose content was noted at first sight
     changed_secrets: frozenset[str] = frozenset()  # those of them whose declared content is another one now
-    last_images: Mapping[str, str] = field(default_factory=dict)  # service name -> reference that it last ran
+    last_images: Mapping[str, ResolvedImage] = field(default_factory=dict)  # service name -> what it last ran
     applied: Mapping[str, str] = field(default_factory=dict)  # service name -> revision last written or found in place
     rejected: Mapping[str, str] = field(default_factory=dict)  # service name -> revision that Swarm rolled back

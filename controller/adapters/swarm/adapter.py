@@ -15,7 +15,7 @@ from controller.adapters.swarm.credentials import Credentials, secrets_of
 from controller.adapters.swarm.translate import CallVerb, Operation, concealed, is_wrong_version
 from controller.adapters.swarm.transport import CallObserver, Request, Transport
 from controller.engine.ports import EngineFacts, SwarmEvent
-from controller.errors import RefusedError, RegistryError, SwarmError
+from controller.errors import NotFoundError, RefusedError, RegistryError, SwarmError
 from controller.model.observation import ResolvedImage
 from controller.model.plan import ObjectKind
 from controller.model.spec import Json
@@ -25,6 +25,7 @@ CALL_SECONDS = 30.0  # a list of thousands takes one; a manager that lost its qu
 WORKERS = 8  # writes are serial in Raft, so more in flight win little
 
 _STATUS_COUNTS_SINCE = (1, 41)  # of the API
+_NODE_NETWORKS = ("host", "bridge")
 _NAMES_CHECKED_SINCE = (1, 44)  # before, the engine took two networks of one name unless asked not to
 _UPDATABLE = frozenset({ObjectKind.SERVICE, ObjectKind.CONFIG, ObjectKind.SECRET, ObjectKind.NODE})
 
@@ -51,6 +52,7 @@ class DockerSwarm:
         self._transport = Transport(endpoint, on_call=on_call, workers=workers, call_seconds=call_seconds)
         self._transport.make_client().close()
         self._credentials = Credentials(endpoint.config_file)
+        self._unlisted: list[Json] | None = None
 
     async def close(self) -> None:
         """Let the threads go. A call still in flight is abandoned, as by a timeout."""
@@ -58,6 +60,7 @@ class DockerSwarm:
 
     async def facts(self) -> EngineFacts:
         api_version = await self._transport.api_version()
+        self._unlisted = None  # another Swarm may have taken this one's place
         info = Request(Operation("info"), "GET", "/info")
         return await self._transport.read(info, partial(_facts, api_version))
 
@@ -68,7 +71,24 @@ class DockerSwarm:
         if kind is ObjectKind.SERVICE and await self._transport.api_version() >= _STATUS_COUNTS_SINCE:
             params["status"] = "true"
         request = Request(Operation(kind.value, CallVerb.LIST), "GET", f"/{kind}s", params=params)
-        return await self._transport.read(request, partial(_objects, kind))
+        found = await self._transport.read(request, partial(_objects, kind))
+        return found + await self._unlisted_networks() if kind is ObjectKind.NETWORK and not filters else found
+
+    async def _unlisted_networks(self) -> list[Json]:
+        """Swarm's own entries for the nodes' networks: services refer to their ids, and no list has them. Asked for once."""
+        if self._unlisted is not None:
+            return self._unlisted
+        found: list[Json] = []
+        for name in _NODE_NETWORKS:
+            request = Request(
+                Operation(ObjectKind.NETWORK.value), "GET", f"/networks/{name}", target=name, params={"scope": "swarm"}
+            )
+            try:
+                found.append(await self._transport.read(request, _object))
+            except NotFoundError:  # an engine that keeps no such entry has nothing that could refer to it
+                continue
+        self._unlisted = found
+        return found
 
     async def create(self, kind: ObjectKind, body: Json, *, auth: str | None = None) -> str:
         if kind is ObjectKind.NETWORK and await self._transport.api_version() < _NAMES_CHECKED_SINCE:
@@ -163,6 +183,13 @@ def _objects(kind: ObjectKind, answer: bytes) -> list[Json]:
     # What is no list, or holds what is no object, must not pass for absence.
     if not isinstance(found, list) or not all(isinstance(item, dict) and item.get(ident) for item in found):
         raise ValueError(f"not a list of {kind}s")
+    return found
+
+
+def _object(answer: bytes) -> Json:
+    found: Json = json.loads(answer)
+    if not found["Id"]:
+        raise ValueError("an object without an id")
     return found
 
 

@@ -71,6 +71,22 @@ async def test_list_asks_for_the_kinds_collection(swarm: DockerSwarm, engine: Fa
     assert asked.query.get("status") == ("true" if kind is ObjectKind.SERVICE else None)
 
 
+async def test_all_networks_include_swarms_own_entries_which_no_list_has(swarm: DockerSwarm, engine: FakeEngine) -> None:
+    listed, host = {"Id": "1", "Name": "web"}, {"Id": "2", "Name": "host", "Scope": "swarm"}
+    engine.says(reply(200, [listed]), reply(200, host), reply(404, {"message": "network bridge not found"}), reply(200, [listed]))
+
+    assert await swarm.list_objects(ObjectKind.NETWORK) == [listed, host]
+    assert await swarm.list_objects(ObjectKind.NETWORK) == [listed, host]
+
+    asked = [(call.path, call.query.get("scope")) for call in engine.asked if "/networks" in call.path]
+    assert asked == [
+        ("/v1.41/networks", None),
+        ("/v1.41/networks/host", "swarm"),
+        ("/v1.41/networks/bridge", "swarm"),
+        ("/v1.41/networks", None),
+    ]
+
+
 async def test_list_of_an_old_engine_does_not_ask_for_status(swarm: DockerSwarm, engine: FakeEngine) -> None:
     engine.version = reply(200, {**VERSION, "ApiVersion": "1.40"})
     engine.says(reply(200, []))

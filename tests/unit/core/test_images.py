@@ -33,7 +33,7 @@ def running(image: str, *, file_image: str = "nginx:1", kept: str = "") -> Json:
 
 
 def last(reference: str) -> Knowledge:
-    return Knowledge(images=ANSWERS.images, last_images={"shop_web": reference})
+    return Knowledge(images=ANSWERS.images, last_images={"shop_web": ResolvedImage(reference)})
 
 
 # A new service.
@@ -135,3 +135,10 @@ def test_the_words_are_those_of_dockers_client() -> None:
     words: list[Any] = [word.value for word in Resolve]
 
     assert words == ["always", "changed", "never"]
+
+
+def test_what_is_healed_comes_back_for_the_platforms_it_ran_on() -> None:
+    arm = {"OS": "linux", "Architecture": "arm64"}
+    known = Knowledge(last_images={"shop_web": ResolvedImage(f"nginx:1@{OLD}", (arm,))})
+
+    assert choose(None, CHANGED, knowledge=known) == Choice(f"nginx:1@{OLD}", platforms=(arm,))

@@ -43,7 +43,7 @@ async def test_what_was_learned_comes_back_from_the_journal() -> None:
 
     known = (await reloaded(memory, journal)).knowledge(SHOP, SEEN)
 
-    assert known.last_images == {"shop_web": PINNED}
+    assert known.last_images == {"shop_web": ResolvedImage(PINNED)}
     assert known.applied == {"shop_web": "r1"}
     assert known.rejected == {"shop_web": "r1"}
     assert known.noted_secrets == {"id-of-shop_s"}
@@ -160,12 +160,12 @@ async def test_without_a_journal_nothing_is_loaded_or_saved() -> None:
 
 
 async def test_a_note_from_an_older_version_lacks_what_it_did_not_know() -> None:
-    journal = FakeJournal(kept={"salt": "00", "memory:shop": '{"images": {"shop_web": "x@y"}}', "other": "not ours"})
+    journal = FakeJournal(kept={"salt": "00", "memory:shop": '{"images": {"shop_web": "[\\"x@y\\"]"}}', "other": "not ours"})
     memory = Memory(journal)
     await memory.load()
 
     known = memory.knowledge(SHOP, SEEN)
-    assert (known.last_images, known.applied) == ({"shop_web": "x@y"}, {})
+    assert (known.last_images, known.applied) == ({"shop_web": ResolvedImage("x@y")}, {})
 
 
 # The registry.
