@@ -150,6 +150,7 @@ SAME = {
             ]
         ),
     ),
+    "what no file can say, and is not set": (container(), container(Groups=[], CapabilityDrop=None, Sysctls={})),
     "bookkeeping labels": (body(), body(labels={"prodbreaker.revision": "0123"})),
 }
 

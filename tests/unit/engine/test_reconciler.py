@@ -185,7 +185,7 @@ async def test_what_only_the_first_look_would_remove_stays() -> None:
     async def changing(kind: ObjectKind, **parts: Any) -> list[Json]:
         nonlocal looks
         await asyncio.sleep(0.001)
-        if kind is NETWORK:
+        if kind is SERVICE:
             looks += 1
             if looks == 2:  # somebody made a service that uses it
                 using = body("late", task={"Networks": [{"Target": "net-shop_old"}]})
