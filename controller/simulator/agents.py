@@ -105,9 +105,15 @@ class Agents:
         self._up(task)
 
     def _unhealthy(self, task: Task) -> None:
+        """Stopped by its node: who leaves with 0 on SIGTERM has then completed, not failed."""
         self._tell(task, "health_status: unhealthy")
-        self._tell(task, "die", exitCode="137")
-        self._fail(task, TaskState.FAILED, "task: non-zero exit (137): dockerexec: unhealthy container", exit_code=137)
+        code = self._behaviour(task).stop_exit_code
+        if code == 0:
+            self._exited(task, 0)
+            return
+        self._tell(task, "die", exitCode=str(code))
+        err = f"task: non-zero exit ({code}): dockerexec: unhealthy container"
+        self._fail(task, TaskState.FAILED, err, exit_code=code)
 
     def _up(self, task: Task) -> None:
         task = self._report(task, TaskState.RUNNING, "started")
@@ -131,9 +137,10 @@ class Agents:
         self._step(task.id, DISPATCH_SECONDS + delay, self._stopped)
 
     def _stopped(self, task: Task) -> None:
+        code = self._behaviour(task).stop_exit_code if task.state >= TaskState.STARTING else 0
         if task.container_id:
-            self._tell(task, "die", exitCode="137")
-        self._report(task, TaskState.SHUTDOWN, "shutdown")
+            self._tell(task, "die", exitCode=str(code))
+        self._report(task, TaskState.SHUTDOWN, "shutdown", exit_code=code)
 
     # Means
 

@@ -18,6 +18,7 @@ class Behaviour:
     prepare_seconds: float = 0.5  # pull and create
     start_seconds: float = 0.3
     stop_seconds: float = 0.2  # SIGTERM to exit
+    stop_exit_code: int = 0  # what it answers SIGTERM with; 137 where it must be killed
     exits_after: float | None = None  # seconds from its start; None: never by itself
     exit_code: int = 0
     is_healthy: bool = True  # what its health check finds, if the spec has one
@@ -40,7 +41,7 @@ def of_container(container: Json, base: Behaviour) -> Behaviour:
     if words == ["false"]:
         return replace(base, exits_after=0.0, exit_code=1)
     if words[0] == "sleep" and len(words) == 2:
-        return replace(base, exits_after=_seconds(words[1]))
+        return replace(base, exits_after=_seconds(words[1]), stop_exit_code=137)  # process 1 ignores SIGTERM
     return base
 
 

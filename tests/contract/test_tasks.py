@@ -174,13 +174,22 @@ def test_a_task_with_a_health_check_runs_when_it_is_healthy(swarm: Target) -> No
     swarm.wait(lambda: [_words(task)[0] for task in swarm.tasks("s")], lambda words: words == ["running"])
 
 
-def test_an_unhealthy_task_fails_and_is_replaced(swarm: Target) -> None:
-    check = {"Test": ["CMD", "false"], "Interval": SECOND // 4, "Retries": 2}
-    swarm.create(swarm.spec("s", replicas=1, container={"Healthcheck": check}, template=_fresh_each(SECOND // 10)))
-    failed = swarm.wait(lambda: [t for t in swarm.tasks("s") if _words(t)[0] == "failed"], bool)
-    assert _words(failed[0])[1] == "shutdown"
-    assert "unhealthy container" in _words(failed[0])[2]
-    swarm.wait(lambda: swarm.tasks("s"), lambda tasks: len(tasks) > 1)
+@pytest.mark.parametrize(
+    ("args", "state", "err"),
+    [
+        ([], "complete", ""),  # the image's own command answers SIGTERM with 0
+        (["sleep", "1000"], "failed", "task: non-zero exit (137): dockerexec: unhealthy container"),
+    ],
+    ids=["leaves-in-peace", "is-killed"],
+)
+def test_an_unhealthy_task_is_stopped_and_replaced_and_how_it_took_the_stop_is_its_end(
+    swarm: Target, args: list[str], state: str, err: str
+) -> None:
+    check = {"Test": ["CMD", "false"], "Interval": SECOND // 2, "Retries": 2}
+    container = {"Healthcheck": check, "StopGracePeriod": SECOND if not args else SECOND // 10}
+    swarm.create(swarm.spec("s", replicas=1, args=args, container=container, template=_fresh_each(SECOND // 10)))
+    words = swarm.wait(lambda: [_words(task) for task in swarm.tasks("s")], lambda seen: len(seen) > 1)
+    assert words[0] == (state, "shutdown", err)
 
 
 def test_a_job_runs_to_its_end_and_again_when_it_is_written(swarm: Target) -> None:

@@ -80,6 +80,7 @@ def test_a_stack_is_deployed_listed_deployed_again_and_removed(client: Client) -
     deploy = ("stack", "deploy", "--resolve-image", "never", "--detach", "-c", "stack.yml", "demo")
     client.run(*deploy)
     _until_running(client, "demo_web", 3)
+    _until_running(client, "demo_agent", 2)
     assert sorted(client.run("stack", "services", "demo", "--format", "{{.Name}} {{.Replicas}}").splitlines()) == [
         "demo_agent 2/2",
         "demo_web 3/3",
