@@ -123,6 +123,18 @@ def test_what_was_not_rolled_back_is_not_rejected(seen: Json | None, revision: s
     assert memory.knowledge(SHOP, SEEN).rejected == {}
 
 
+async def test_every_stack_has_a_note_of_its_own() -> None:
+    journal, more = FakeJournal(), stack(service(stack="more"), name="more")
+    memory = Memory(journal)
+    await memory.load()
+    memory.note_intent(SHOP, WEB, "r1")
+    memory.note_intent(more, more.services["web"], "r2")
+    await memory.save()
+
+    applied = [json.loads(journal.kept[f"memory:{name}"])["applied"] for name in ("shop", "more")]
+    assert applied == [{"shop_web": "r1"}, {"more_web": "r2"}]
+
+
 async def test_only_what_changed_is_written() -> None:
     journal = FakeJournal()
     memory = Memory(journal)

@@ -196,7 +196,7 @@ async def test_what_only_the_first_look_would_remove_stays() -> None:
     await scene.reconcile(SHARED)
 
     assert looks == 2
-    assert scene.swarm.count("remove", "network") == 0
+    assert scene.swarm.count("remove") == 0
 
 
 async def test_a_journal_that_cannot_be_written_is_told_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
