@@ -9,6 +9,7 @@ import random
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from controller.engine.workqueue import WorkQueue
 from controller.errors import JournalError, SettingsError
 from controller.model.plan import Plan
 from controller.model.spec import DesiredStack
-from controller.model.status import Key, ServiceStatus
+from controller.model.status import Key, ServiceStatus, Sync
 from controller.settings import Settings
 from controller.sources.docker_events import DockerEvents
 from controller.sources.manifests import Manifests
@@ -176,7 +177,16 @@ class Controller:
         }
 
     def statuses(self) -> Sequence[ServiceStatus]:
-        return self._world.board.statuses()
+        """As the last passes saw them; where engine or manifest cannot be read, sync is not known."""
+        board, declarations = self._world.board, self._world.declarations
+        blind = declarations.stacks if self._loop.is_engine_away else declarations.errors
+        unknown = {
+            service.name
+            for name in blind
+            if name in declarations.stacks
+            for service in declarations.stacks[name].services.values()
+        }
+        return [replace(item, sync=Sync.UNKNOWN) if item.name in unknown else item for item in board.statuses()]
 
     def stacks(self) -> Mapping[str, str]:
         """By stack, what is wrong with its manifest; empty when nothing is."""

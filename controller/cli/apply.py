@@ -25,6 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_stack_options(parser)
     add_write_options(parser)
     parser.add_argument(
+        "--with-registry-auth",
+        action="store_true",
+        help="send the credentials of docker's configuration along, for the nodes to pull with",
+    )
+    parser.add_argument(
         "--timeout",
         type=float,
         default=600.0,

@@ -45,11 +45,6 @@ def add_write_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="remove what carries the stack's label and is not declared any more; else as x-prodbreaker.prune says",
     )
-    parser.add_argument(
-        "--with-registry-auth",
-        action="store_true",
-        help="send the credentials of docker's configuration along, for the nodes to pull with",
-    )
 
 
 def add_output_option(parser: argparse.ArgumentParser) -> None:

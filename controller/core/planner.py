@@ -40,8 +40,9 @@ def plan_shared(desired: DesiredStack, snapshot: Snapshot, knowledge: Knowledge,
     made, seen = networks.plan_networks(desired, snapshot)
     notices = [*seen, *versions.notices]
     actions = [*made, *versions.actions]
-    if desired.name in paused_targets(snapshot) or desired.policy.paused:
-        reasons = [Notice(action.kind, action.name, Reason.PAUSED, f"would {action.verb} it") for action in actions]
+    held = _held(desired, snapshot, options)
+    if held:
+        reasons = [Notice(action.kind, action.name, held, f"would {action.verb} it") for action in actions]
         return Plan(desired.name, (), (*notices, *reasons))
     removals, refusals = _removals(desired, snapshot, versions, options)
     actions += [*contents.unused_versions(desired.name, versions, snapshot), *removals]
@@ -97,6 +98,13 @@ def in_dependency_order(desired: DesiredStack) -> list[DesiredService]:
     return list(ordered.values())
 
 
+def _held(desired: DesiredStack, snapshot: Snapshot, options: Options) -> Reason | None:
+    """Why nothing of the stack's shared objects may be written."""
+    if desired.name == options.own_stack:
+        return Reason.OWN_STACK
+    return Reason.PAUSED if desired.name in paused_targets(snapshot) or desired.policy.paused else None
+
+
 def _versions(desired: DesiredStack, snapshot: Snapshot, knowledge: Knowledge) -> contents.Versions:
     declared = [(ObjectKind.CONFIG, config) for config in desired.configs.values()]
     declared += [(ObjectKind.SECRET, secret) for secret in desired.secrets.values()]
@@ -115,7 +123,7 @@ def _removals(
     }
     surplus = [item for name, item in live.items() if name not in declared]
     refusal = ""
-    if not (options.prune or desired.policy.prune) or desired.name == options.own_stack:
+    if not (options.prune or desired.policy.prune):
         refusal = "is not declared any more; prune is off, so it stays"
     elif surplus and not declared & live.keys():
         refusal = "is not declared any more, but to remove it would leave nothing of the stack; refused"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 from controller.model.status import Health, Key, ServiceStatus
 
@@ -11,9 +12,17 @@ from controller.model.status import Health, Key, ServiceStatus
 class Board:
     _statuses: dict[Key, ServiceStatus] = field(default_factory=dict)
     _moving_since: dict[Key, float] = field(default_factory=dict)
+    _short_since: dict[Key, float] = field(default_factory=dict)
 
-    def post(self, key: Key, status: ServiceStatus, now: float) -> bool:
-        """Put up a status; returns whether it differs from the one before. `now` is loop time in seconds."""
+    def post(self, key: Key, status: ServiceStatus, now: float, *, patience_seconds: float = math.inf) -> bool:
+        """Put up a status; returns whether it differs from the one before. `now` is loop time in seconds.
+
+        A service that has been short of replicas for longer than `patience_seconds` does not progress: it is degraded.
+        """
+        if status.health is not Health.PROGRESSING or status.running >= status.desired:
+            self._short_since.pop(key, None)
+        elif now - self._short_since.setdefault(key, now) >= patience_seconds:
+            status = replace(status, health=Health.DEGRADED)
         changed = self._statuses.get(key) != status
         self._statuses[key] = status
         if status.health is not Health.PROGRESSING:
@@ -25,6 +34,7 @@ class Board:
     def remove(self, key: Key) -> None:
         self._statuses.pop(key, None)
         self._moving_since.pop(key, None)
+        self._short_since.pop(key, None)
 
     def statuses(self, stack: str | None = None) -> list[ServiceStatus]:
         """Of one stack or of all, by name."""

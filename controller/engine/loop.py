@@ -19,7 +19,7 @@ class Loop:
     def __init__(self, queue: WorkQueue, reconciler: Reconciler, observer: Observer, recorder: Recorder) -> None:
         self._queue, self._reconciler, self._observer, self._recorder = queue, reconciler, observer, recorder
         self._passed: set[Key] = set()
-        self._engine_away = False
+        self.is_engine_away = False
 
     def has_passed(self, keys: list[Key]) -> bool:
         """Whether each of these keys has had a pass that could see the Swarm."""
@@ -42,9 +42,9 @@ class Loop:
             verdict = await self._reconciler.reconcile(due)
         except (EngineUnavailableError, NotManagerError) as error:
             self._observer.forget_all()
-            if not self._engine_away:
+            if not self.is_engine_away:
                 log.warning("engine away", extra={"fields": {"reason": str(error)}})
-            self._engine_away = True
+            self.is_engine_away = True
             return Verdict(PassResult.RETRY, str(error))
         except ProdBreakerError as error:
             log.warning("pass failed", extra={"fields": {"key": str(due.key), "reason": str(error)}})
@@ -52,9 +52,9 @@ class Loop:
         except Exception as error:  # one key's surprise must not end the worker that serves all the others
             log.exception("unexpected error", extra={"fields": {"key": str(due.key)}})
             return Verdict(PassResult.FAILED, f"{type(error).__name__}: {error}")
-        if self._engine_away:
+        if self.is_engine_away:
             log.info("engine back")
-        self._engine_away = False
+        self.is_engine_away = False
         self._passed.add(due.key)
         return verdict
 

@@ -72,12 +72,12 @@ class Memory:
 
     async def ask(self, swarm: Swarm, images: Iterable[str]) -> None:
         """Have an answer for every one of these images; a registry's refusal is an answer too."""
-        now = self._monotonic()
-        self._answers = {image: answer for image, answer in self._answers.items() if answer[0] + ANSWER_SECONDS > now}
+        self._forget_old_answers()
         await asyncio.gather(*(self._ask(swarm, image) for image in images if image not in self._answers))
 
     def knowledge(self, desired: DesiredStack, snapshot: Snapshot) -> Knowledge:
         """What the planner may know beside the snapshot."""
+        self._forget_old_answers()
         noted = self._secrets.get(desired.name, {})
         return Knowledge(
             images={image: answer for image, (_, answer) in self._answers.items() if isinstance(answer, ResolvedImage)},
@@ -117,6 +117,10 @@ class Memory:
         if state in ROLLED_BACK and self._applied.get(desired.name, {}).get(service.name) == revision:
             return self._put(self._rejected, desired.name, service.name, revision)
         return False
+
+    def _forget_old_answers(self) -> None:
+        now = self._monotonic()
+        self._answers = {image: answer for image, answer in self._answers.items() if answer[0] + ANSWER_SECONDS > now}
 
     def _changed(self, desired: DesiredStack, snapshot: Snapshot, noted: Mapping[str, str]) -> frozenset[str]:
         return frozenset(

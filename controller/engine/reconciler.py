@@ -134,7 +134,7 @@ class Reconciler:
         action, notice = planner.plan(service)
         paused = bool({desired.name, str(key)} & paused_targets(snapshot)) or desired.policy.paused
         status = service_status(service, snapshot, action, notice, paused=paused)
-        self._post(key, status)
+        self._post(key, status, service.policy.rollback.deadline.total_seconds())
         self._tell(key, (notice,) if notice else ())
         if action is None:
             self._waiting_since.pop(key, None)
@@ -208,9 +208,9 @@ class Reconciler:
 
         return await world.executor.execute(plan, snapshot, report)
 
-    def _post(self, key: Key, status: ServiceStatus) -> None:
-        world = self._world
-        if world.board.post(key, status, asyncio.get_running_loop().time()):
+    def _post(self, key: Key, status: ServiceStatus, patience_seconds: float) -> None:
+        world, now = self._world, asyncio.get_running_loop().time()
+        if world.board.post(key, status, now, patience_seconds=patience_seconds):
             world.recorder.sync_states(key.stack, world.board.statuses(key.stack))
             fields = {"key": str(key), "sync": status.sync.value, "health": status.health.value, "reason": status.message}
             log.info("status", extra={"fields": {**fields, "running": status.running, "desired": status.desired}})

@@ -217,8 +217,8 @@ async def test_what_is_left_alone_is_told_when_that_changes_and_not_once_a_pass(
 
 
 async def test_a_service_that_moves_for_long_is_looked_at_more_rarely() -> None:
-    starting = live(body(), ServiceStatus={"RunningTasks": 0, "DesiredTasks": 1})
-    scene = Scene(stack(service()), starting)
+    updating = live(body(), ServiceStatus={"RunningTasks": 1, "DesiredTasks": 1}, UpdateStatus={"State": "updating"})
+    scene = Scene(stack(service()), updating)
     looks = []
     for seconds in (0, 30, 40, 200, 100):
         await asyncio.sleep(seconds)
@@ -226,6 +226,20 @@ async def test_a_service_that_moves_for_long_is_looked_at_more_rarely() -> None:
 
     assert looks == [1.0, 1.0, 5.0, 5.0, None]
     assert scene.board.statuses()[0].health is Health.PROGRESSING
+
+
+async def test_a_service_short_of_replicas_past_its_deadline_is_degraded_and_left_to_the_resync() -> None:
+    scene = Scene(stack(service()), live(body(), ServiceStatus={"RunningTasks": 0, "DesiredTasks": 1}))
+    await scene.reconcile()
+    await asyncio.sleep(119)
+
+    assert (await scene.reconcile()).look_again_seconds == 5.0
+    assert scene.board.statuses()[0].health is Health.PROGRESSING
+
+    await asyncio.sleep(1)
+
+    assert (await scene.reconcile()).look_again_seconds is None
+    assert scene.board.statuses()[0].health is Health.DEGRADED
 
 
 async def test_a_service_stops_waiting_where_somebody_else_made_it() -> None:
