@@ -199,11 +199,11 @@ async def test_prune_takes_services_then_what_they_used(scene: Scene) -> None:
 
 
 async def test_nothing_is_removed_while_a_service_still_waits_for_another(scene: Scene) -> None:
-    await scene.apply(stack(service("db"), service("old")))
+    await scene.apply(stack(service("keep"), service("old")))
 
-    await scene.apply(stack(service("db", Mode=WEB), service("web", depends_on=["db"])), PRUNE)
+    await scene.apply(stack(service("keep"), service("db"), service("web", depends_on=["db"])), PRUNE)
 
-    assert scene.writes == ["update service/shop_db", "create service/shop_web", "remove service/shop_old"]
+    assert scene.writes == ["create service/shop_db", "create service/shop_web", "remove service/shop_old"]
 
 
 async def test_a_secret_makes_the_clusters_key_first(scene: Scene) -> None:
