@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from controller.engine.records import PassResult
 from controller.engine.workqueue import Due
 from controller.errors import EngineUnavailableError, OutOfSequenceError, RefusedError
 from controller.model.plan import ObjectKind
-from controller.model.policy import RollbackPolicy, ServicePolicy, StackPolicy
+from controller.model.policy import StackPolicy
 from controller.model.spec import DesiredStack, Json
 from controller.model.status import Health, Key
 from tests.support.fakes import FakeJournal, FakeRecorder, FakeSwarm, LoopClock
