@@ -20,7 +20,7 @@ from controller.engine.observer import Observer
 from controller.engine.pausing import set_paused
 from controller.errors import NotConvergedError, ProdBreakerError
 from controller.model.plan import Action, ObjectKind, Plan
-from controller.model.policy import RollbackPolicy, ServicePolicy
+from controller.model.policy import DriftMode, RollbackPolicy, ServicePolicy
 from controller.model.spec import DesiredStack, Json
 from controller.model.status import ServiceStatus
 from controller.simulator.behaviour import CRASHING, MISSING
@@ -290,6 +290,17 @@ async def test_what_apply_cannot_do_is_an_error_at_the_end(scene: Scene, desired
 
     with pytest.raises(ProdBreakerError, match=words):
         await scene.apply(desired)
+
+
+async def test_drift_that_is_only_reported_is_an_error_at_the_end(scene: Scene) -> None:
+    desired = stack(service("web", container={"Env": ["A=1"]}, policy=ServicePolicy(drift=DriftMode.REPORT)))
+    await scene.apply(desired)
+    scene.edit("shop_web", "A=2")
+
+    with pytest.raises(ProdBreakerError, match="its drift is only reported"):
+        await scene.apply(desired)
+
+    assert scene.writes == []
 
 
 async def test_a_paused_stack_is_an_error(scene: Scene) -> None:

@@ -279,6 +279,16 @@ def test_the_controllers_own_stack_is_told_and_never_written() -> None:
     assert {reason for _, reason in reasons(made)} == {Reason.OWN_STACK}
 
 
+def test_the_shared_objects_of_the_controllers_own_stack_are_not_written_either() -> None:
+    desired = stack(networks=[network()], configs=[content("shop_c", b"new")], policy=StackPolicy(prune=True))
+    seen = snapshot(of_docker(body("stray")), configs=[live_content("shop_c", b"old"), live_content("shop_gone")])
+
+    made = plan(desired, seen, options=Options(Resolve.NEVER, own_stack="shop"))
+
+    assert made.is_empty
+    assert {reason for _, reason in reasons(made)} == {Reason.OWN_STACK}
+
+
 def test_an_image_without_an_answer_blocks_with_the_registrys_words() -> None:
     knowledge = Knowledge(unresolved={"nginx:1": "no route"})
 

@@ -40,6 +40,29 @@ def test_what_moves_is_known_with_the_time_of_its_last_progress() -> None:
     assert board.moving() == {}
 
 
+def test_what_lacks_replicas_for_too_long_is_degraded_until_it_has_them() -> None:
+    board = Board()
+    short = status("shop_web", Health.PROGRESSING)
+
+    found = []
+    for now in (0, 50, 99, 100, 200):
+        board.post(WEB, short, now, patience_seconds=100)
+        found.append(board.statuses()[0].health)
+    board.post(WEB, status("shop_web", running=3), 300, patience_seconds=100)
+    board.post(WEB, short, 301, patience_seconds=100)
+
+    assert found == [Health.PROGRESSING] * 3 + [Health.DEGRADED] * 2
+    assert board.statuses()[0].health is Health.PROGRESSING
+
+
+def test_an_update_with_all_replicas_up_progresses_however_long_it_takes() -> None:
+    board = Board()
+    for now in (0, 1000):
+        board.post(WEB, status("shop_web", Health.PROGRESSING, running=3), now, patience_seconds=100)
+
+    assert board.statuses()[0].health is Health.PROGRESSING
+
+
 def test_what_is_taken_down_neither_stands_nor_moves() -> None:
     board = Board()
     for key, name in ((WEB, "shop_web"), (DB, "shop_db")):
