@@ -139,7 +139,7 @@ class Controller:
         eternal = {
             "docker-events": self._events.run(),  # tells within milliseconds that something changed
             "manifests": self._manifests.run(_changes(self._settings.manifests, stop), resync_seconds=seconds),
-            "resync": resync(self._queue, self._world.declarations, seconds=seconds, jitter=jittered),  # finds what was missed
+            "resync": resync(self._queue, self._world.declarations, seconds=seconds, jitter=later),  # finds what was missed
         }
         tasks = [asyncio.create_task(task, name=name) for name, task in eternal.items()]
         workers = asyncio.create_task(run_workers(self._loop, self._settings.workers), name="workers")
@@ -219,6 +219,11 @@ class Controller:
 def jittered(seconds: float) -> float:
     """A delay that differs from controller to controller."""
     return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - spreads load, guards nothing
+
+
+def later(seconds: float) -> float:
+    """A period that differs from controller to controller and never falls short: calls at rest are counted by the minute."""
+    return seconds * random.uniform(1, 1 + _JITTER)  # noqa: S311 - as above
 
 
 def _load(redactor: Redactor, path: Path, name: str) -> DesiredStack:

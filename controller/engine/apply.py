@@ -174,7 +174,7 @@ async def _converge(
     swarm: Swarm, observer: Observer, desired: DesiredStack, written: set[str], deadline: float, progress: Progress
 ) -> None:
     loop = asyncio.get_running_loop()
-    started = loop.time()
+    started, good_looks = loop.time(), 0
     while True:
         snapshot = await observer.snapshot(since=loop.time())
         tasks = await swarm.list_objects(ObjectKind.TASK, filters={"label": [f"{STACK_LABEL}={desired.name}"]})
@@ -189,12 +189,19 @@ async def _converge(
         ended = [_bad_end(seen.services.get(name), name, errors.get(name, "")) for name in sorted(written)]
         if any(ended):
             raise NotConvergedError("; ".join(text for text in ended if text))
-        if not unready:
+        good_looks = 0 if unready else good_looks + 1
+        # Right after a write the old tasks, or a count of none, look like the end: Swarm has not begun yet.
+        if good_looks == (2 if any(_starts_tasks(seen.services.get(name)) for name in written) else 1):
             return
-        if loop.time() > deadline:
+        if unready and loop.time() > deadline:
             causes = [f"{status.name}: {errors[status.name] or status.message}" for status in unready]
             raise NotConvergedError(f"not converged in {loop.time() - started:.0f} s: " + "; ".join(causes))
         await asyncio.sleep(_POLL_SECONDS)
+
+
+def _starts_tasks(live: Json | None) -> bool:
+    mode = (live or {"Spec": {}})["Spec"].get("Mode") or {}
+    return (mode.get("Replicated") or {}).get("Replicas") != 0
 
 
 def task_error(snapshot: Snapshot, name: str) -> str:
