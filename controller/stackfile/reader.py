@@ -25,18 +25,29 @@ MAX_NODES = 100_000  # after aliases are expanded; real files of a thousand serv
 class Node:
     """A scalar (`value` is its text), a sequence (a list of nodes) or a mapping (a list of pairs)."""
 
-    __slots__ = ("_index", "_mentions", "column", "is_mapping", "is_plain", "line", "size", "tag", "value")
+    __slots__ = ("_index", "_mark", "_mentions", "is_mapping", "is_plain", "size", "tag", "value")
 
     def __init__(self, value: Any, tag: str | None, mark: Any, *, is_plain: bool = False, is_mapping: bool = False) -> None:
         self.value = value
         self.tag = tag  # as written; None where the file leaves it to the reader
-        self.line: int = mark.line + 1
-        self.column: int = mark.column + 1
+        self._mark = mark
         self.is_plain = is_plain
         self.is_mapping = is_mapping
         self.size = 1  # nodes in it, itself and expanded aliases included
         self._index: dict[str, tuple[Node, Node]] | None = None
         self._mentions: dict[str, int] | None = None
+
+    @property
+    def line(self) -> int:
+        """From 1."""
+        line: int = self._mark.line
+        return line + 1
+
+    @property
+    def column(self) -> int:
+        """From 1."""
+        column: int = self._mark.column
+        return column + 1
 
     @property
     def is_collection(self) -> bool:
@@ -167,7 +178,11 @@ class _Reader:
         kind = type(event)
         if kind is ScalarEvent:
             node = Node(event.value, event.tag, event.start_mark, is_plain=event.implicit[0])
-            self._count(1, event)
+            self._total += 1
+            if self._total > MAX_NODES:
+                self._count(0, event)
+            if event.anchor:
+                self._anchors[event.anchor] = node
         elif kind is AliasEvent:
             node = self._resolve_alias(event)
         elif kind is MappingStartEvent or kind is SequenceStartEvent:
@@ -177,9 +192,6 @@ class _Reader:
             assert isinstance(event, CollectionEndEvent)  # noqa: S101 - the grammar leaves nothing else here
             node = self._open.pop()
             self._keys.pop()
-            return self._attach(node)
-        if event.anchor and kind is ScalarEvent:
-            self._anchors[event.anchor] = node
         return self._attach(node)
 
     def _attach(self, node: Node) -> Node | None:

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 _CONSTANTS: dict[str, Any] = {
@@ -48,6 +49,7 @@ def resolve(text: str, tag: str | None = None, *, is_plain: bool = True) -> Any:
     return _resolve_tagged(text, tag.removeprefix(_TAG))
 
 
+@lru_cache(maxsize=4096)  # a file says the same few words over and over
 def _resolve_plain(text: str) -> Any:
     if text[:1] in "+-.0123456789" and text:
         return _number(text)

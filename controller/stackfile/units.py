@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 _DURATION_PART = re.compile(r"([0-9]{0,19})(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h)")
 _NANOSECONDS = {
@@ -22,6 +23,7 @@ _CPUS = re.compile(r"[-+]?(?:[0-9]{1,19}/[0-9]{1,19}|(?:[0-9]{1,19}\.?[0-9]{0,19
 _MAX_INT64 = (1 << 63) - 1
 
 
+@lru_cache(maxsize=256)  # a file says the same few numbers over and over
 def parse_duration(text: str) -> int:
     """Read a Go duration such as `1m30s` as nanoseconds; raises ValueError."""
     sign, rest = (-1, text[1:]) if text[:1] == "-" else (1, text[1:] if text[:1] == "+" else text)
@@ -42,6 +44,7 @@ def parse_duration(text: str) -> int:
     return sign * total
 
 
+@lru_cache(maxsize=256)
 def parse_size(text: str) -> int:
     """Read a size such as `1.5gb` as bytes, units being powers of 1024; raises ValueError."""
     match = _SIZE.fullmatch(text)
@@ -53,6 +56,7 @@ def parse_size(text: str) -> int:
     return size
 
 
+@lru_cache(maxsize=256)
 def parse_cpus(text: str) -> int:
     """Read a number of CPUs such as `0.5` or `1/2` as billionths, nothing as none; raises ValueError."""
     if text and (not _CPUS.fullmatch(text) or re.search(r"/0+$", text)):
