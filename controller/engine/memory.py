@@ -2,7 +2,8 @@
 
 For each service: the reference that it last ran (what is healed comes back as it was), the declaration that was last in
 force (else drift and an edit look the same), and the one that Swarm rolled back (else it would be tried for ever). For
-secrets that docker made: a keyed hash of the content at first sight. Kept in the journal, one note per stack.
+secrets that docker made: a keyed hash of the content at first sight. Kept in the journal, one small note per fact: of a
+thousand services each write may change one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from controller.core.contents import CONTENT_LABEL
 from controller.core.services import ROLLED_BACK
@@ -25,8 +26,9 @@ from controller.errors import RegistryError
 from controller.model.observation import Knowledge, ResolvedImage, Snapshot
 from controller.model.spec import DesiredService, DesiredStack, Json
 
-_NOTE = "memory:"
+_NOTE = "memory"  # then the shelf, the stack and the name, with colons between, which none of them holds
 _SALT = "salt"
+Shelf: TypeAlias = dict[str, dict[str, str]]
 ANSWER_SECONDS = 60.0  # how long a registry's answer serves further services of the same image
 
 
@@ -37,12 +39,13 @@ class Memory:
         self._journal = journal
         self._monotonic = monotonic
         self._salt = secrets.token_hex(32)
-        self._images: dict[str, dict[str, str]] = {}  # by stack: service -> image that it last ran, packed
-        self._applied: dict[str, dict[str, str]] = {}  # by stack: service -> revision
-        self._rejected: dict[str, dict[str, str]] = {}  # by stack: service -> revision
-        self._secrets: dict[str, dict[str, str]] = {}  # by stack: secret id -> hash at first sight
+        self._images: Shelf = {}  # by stack: service -> image that it last ran, packed
+        self._applied: Shelf = {}  # by stack: service -> revision
+        self._rejected: Shelf = {}  # by stack: service -> revision
+        self._secrets: Shelf = {}  # by stack: secret id -> hash at first sight
+        self._shelves = {"image": self._images, "applied": self._applied, "rejected": self._rejected, "secret": self._secrets}
         self._answers: dict[str, tuple[float, ResolvedImage | str]] = {}
-        self._unsaved: set[str] = set()
+        self._unsaved: dict[str, str] = {}  # note -> value
 
     async def load(self) -> None:
         """Take up what the journal holds; what is not there is learned anew."""
@@ -53,22 +56,23 @@ class Memory:
             self._salt = notes[_SALT]
         else:
             await self._journal.note(_SALT, self._salt)
-        for name, text in notes.items():
-            if name.startswith(_NOTE):
-                kept: Mapping[str, dict[str, str]] = json.loads(text)
-                for shelf, facts in zip(self._shelves(), ("images", "applied", "rejected", "secrets"), strict=True):
-                    shelf[name.removeprefix(_NOTE)] = kept.get(facts, {})
+        for note, value in notes.items():
+            kind, *place = note.split(":")
+            if kind == _NOTE and len(place) == 3 and place[0] in self._shelves:
+                shelf, stack, name = place
+                self._shelves[shelf].setdefault(stack, {})[name] = value
 
     async def save(self) -> None:
-        """Write every stack's facts that changed since the last call."""
-        if self._journal is None:
-            self._unsaved.clear()
-        while self._unsaved:
-            stack = min(self._unsaved)
-            names = ("images", "applied", "rejected", "secrets")
-            facts = {name: shelf.get(stack, {}) for name, shelf in zip(names, self._shelves(), strict=True)}
-            await self._journal.note(_NOTE + stack, json.dumps(facts, sort_keys=True))  # type: ignore[union-attr] # guarded above
-            self._unsaved.discard(stack)
+        """Write every fact that changed since the last call; what cannot be written stays for the next. Raises JournalError."""
+        unsaved, self._unsaved = self._unsaved, {}
+        if self._journal is None or not unsaved:
+            return
+        writes = [self._journal.note(note, value) for note, value in unsaved.items()]
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        failed = [(note, outcome) for note, outcome in zip(unsaved, outcomes, strict=True) if outcome is not None]
+        self._unsaved = {note: unsaved[note] for note, _ in failed} | self._unsaved
+        if failed:
+            raise failed[0][1]
 
     async def ask(self, swarm: Swarm, images: Iterable[str]) -> None:
         """Have an answer for every one of these images; a registry's refusal is an answer too."""
@@ -92,11 +96,9 @@ class Memory:
 
     def note_secrets(self, desired: DesiredStack, snapshot: Snapshot) -> None:
         """Take unlabelled secrets, at first sight, to hold what is declared: Swarm never gives their data."""
-        noted = self._secrets.setdefault(desired.name, {})
         for identity, content in _unlabelled(desired, snapshot):
-            if identity not in noted:
-                noted[identity] = self._hash(content)
-                self._unsaved.add(desired.name)
+            if identity not in self._secrets.get(desired.name, {}):
+                self._put("secret", desired.name, identity, self._hash(content))
 
     def note_settled(self, desired: DesiredStack, service: DesiredService, live: Json, revision: str) -> None:
         """The service is as declared: its image is what healing brings back, its revision what an edit is told from."""
@@ -104,18 +106,18 @@ class Memory:
         image = task["ContainerSpec"].get("Image", "")
         if "@" in image:
             platforms = (task.get("Placement") or {}).get("Platforms") or ()
-            self._put(self._images, desired.name, service.name, json.dumps([image, *platforms], sort_keys=True))
-        self._put(self._applied, desired.name, service.name, revision)
+            self._put("image", desired.name, service.name, json.dumps([image, *platforms], sort_keys=True))
+        self._put("applied", desired.name, service.name, revision)
 
     def note_intent(self, desired: DesiredStack, service: DesiredService, revision: str) -> None:
         """The revision is about to be written."""
-        self._put(self._applied, desired.name, service.name, revision)
+        self._put("applied", desired.name, service.name, revision)
 
     def note_rollback(self, desired: DesiredStack, service: DesiredService, live: Json | None, revision: str) -> bool:
         """If Swarm rolled back the very revision that was written last, remember not to write it again; True if that is news."""
         state = ((live or {}).get("UpdateStatus") or {}).get("State", "")
         if state in ROLLED_BACK and self._applied.get(desired.name, {}).get(service.name) == revision:
-            return self._put(self._rejected, desired.name, service.name, revision)
+            return self._put("rejected", desired.name, service.name, revision)
         return False
 
     def _forget_old_answers(self) -> None:
@@ -132,17 +134,14 @@ class Memory:
     def _hash(self, content: bytes) -> str:
         return hmac.new(bytes.fromhex(self._salt), content, hashlib.sha256).hexdigest()
 
-    def _put(self, shelf: dict[str, dict[str, str]], stack: str, name: str, value: str) -> bool:
+    def _put(self, shelf: str, stack: str, name: str, value: str) -> bool:
         """Returns whether the value is another one than before."""
-        facts = shelf.setdefault(stack, {})
+        facts = self._shelves[shelf].setdefault(stack, {})
         if facts.get(name) == value:
             return False
         facts[name] = value
-        self._unsaved.add(stack)
+        self._unsaved[f"{_NOTE}:{shelf}:{stack}:{name}"] = value
         return True
-
-    def _shelves(self) -> tuple[dict[str, dict[str, str]], ...]:
-        return self._images, self._applied, self._rejected, self._secrets
 
     async def _ask(self, swarm: Swarm, image: str) -> None:
         answer: ResolvedImage | str

@@ -209,4 +209,4 @@ async def test_what_was_learned_is_in_the_journal_before_anything_is_written() -
         await asyncio.sleep(5)
 
         assert second.writes == []
-        assert "shop_web" in second.journal.kept["memory:shop"]
+        assert "memory:applied:shop:shop_web" in second.journal.kept

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -70,7 +69,7 @@ async def test_no_secret_stands_in_the_journal_in_a_form_that_can_be_guessed() -
         memory.note_secrets(SHOP, SEEN)
         await memory.save()
 
-    kept = [json.loads(journal.kept["memory:shop"])["secrets"]["id-of-shop_s"] for journal in (first, second)]
+    kept = [journal.kept["memory:secret:shop:id-of-shop_s"] for journal in (first, second)]
     assert kept[0] != kept[1]  # each journal has a salt of its own
 
 
@@ -123,7 +122,7 @@ def test_what_was_not_rolled_back_is_not_rejected(seen: Json | None, revision: s
     assert memory.knowledge(SHOP, SEEN).rejected == {}
 
 
-async def test_every_stack_has_a_note_of_its_own() -> None:
+async def test_every_fact_has_a_note_of_its_own() -> None:
     journal, more = FakeJournal(), stack(service(stack="more"), name="more")
     memory = Memory(journal)
     await memory.load()
@@ -131,8 +130,8 @@ async def test_every_stack_has_a_note_of_its_own() -> None:
     memory.note_intent(more, more.services["web"], "r2")
     await memory.save()
 
-    applied = [json.loads(journal.kept[f"memory:{name}"])["applied"] for name in ("shop", "more")]
-    assert applied == [{"shop_web": "r1"}, {"more_web": "r2"}]
+    applied = [journal.kept[f"memory:applied:{name}:{name}_web"] for name in ("shop", "more")]
+    assert applied == ["r1", "r2"]
 
 
 async def test_only_what_changed_is_written() -> None:
@@ -159,7 +158,7 @@ async def test_what_could_not_be_written_is_written_the_next_time() -> None:
     journal.broken = False
     await memory.save()
 
-    assert json.loads(journal.kept["memory:shop"])["applied"] == {"shop_web": "r1"}
+    assert journal.kept["memory:applied:shop:shop_web"] == "r1"
 
 
 async def test_without_a_journal_nothing_is_loaded_or_saved() -> None:
@@ -171,8 +170,9 @@ async def test_without_a_journal_nothing_is_loaded_or_saved() -> None:
     assert memory.knowledge(SHOP, SEEN).applied == {"shop_web": "r1"}
 
 
-async def test_a_note_from_an_older_version_lacks_what_it_did_not_know() -> None:
-    journal = FakeJournal(kept={"salt": "00", "memory:shop": '{"images": {"shop_web": "[\\"x@y\\"]"}}', "other": "not ours"})
+async def test_notes_of_other_versions_and_other_kinds_are_passed_over() -> None:
+    image, unknown = "memory:image:shop:shop_web", "memory:later:shop:a"
+    journal = FakeJournal(kept={"salt": "00", image: '["x@y"]', unknown: "b", "other": "not ours"})
     memory = Memory(journal)
     await memory.load()
 
