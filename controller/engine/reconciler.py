@@ -64,10 +64,14 @@ class Reconciler:
         self._waiting_since: dict[Key, float] = {}
         self._ended: dict[Key, tuple[PassResult, str]] = {}
         self._told: dict[Key, tuple[Notice, ...]] = {}
+        self._changed: set[str] = set()  # stacks of which a service stands otherwise than when the queue was last empty
 
     def rest(self) -> None:
-        """No key is due: let go of the last snapshot and what was prepared from it."""
+        """No key is due: let go of the last snapshot and what was prepared from it, and count how the stacks stand."""
         self._planner = None
+        while self._changed:
+            stack = self._changed.pop()
+            self._world.recorder.sync_states(stack, self._world.board.statuses(stack))
         self._world.observer.rest()
 
     async def reconcile(self, due: Due) -> Verdict:
@@ -96,7 +100,7 @@ class Reconciler:
         found = self._world.declarations.find(due.key)
         if found is None:
             self._world.board.remove(due.key)
-            self._world.recorder.sync_states(due.key.stack, self._world.board.statuses(due.key.stack))
+            self._changed.add(due.key.stack)
             return Verdict(PassResult.UNCHANGED, "not declared any more")
         desired, service = found
         snapshot = await self._world.observer.snapshot(since=due.since)
@@ -211,7 +215,7 @@ class Reconciler:
     def _post(self, key: Key, status: ServiceStatus, patience_seconds: float) -> None:
         world, now = self._world, asyncio.get_running_loop().time()
         if world.board.post(key, status, now, patience_seconds=patience_seconds):
-            world.recorder.sync_states(key.stack, world.board.statuses(key.stack))
+            self._changed.add(key.stack)
             fields = {"key": str(key), "sync": status.sync.value, "health": status.health.value, "reason": status.message}
             log.info("status", extra={"fields": {**fields, "running": status.running, "desired": status.desired}})
 

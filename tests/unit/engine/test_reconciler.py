@@ -130,6 +130,7 @@ async def test_what_is_not_declared_any_more_is_taken_from_the_board() -> None:
 
     assert await scene.reconcile() == Verdict(PassResult.UNCHANGED, "not declared any more")
     assert scene.board.statuses() == []
+    scene.reconciler.rest()
     assert scene.recorder.stacks == {"shop": []}
 
 
