@@ -15,6 +15,7 @@ down: python ## Take away what `make up` made, and nothing else
 
 test: python ## Run every test, those on a real Swarm included, with coverage
 	@python3 -m scripts.provision_tests $(BIN)/python -m pytest --cov --cov-report=term $(TESTS)
+	@test -n "$(TESTS)" || python3 -m scripts.coverage_floor
 
 check: python ## Lint, format, types and the import law
 	@python3 -m scripts.check

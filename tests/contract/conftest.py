@@ -23,15 +23,15 @@ SKIP_VARIABLE = "PRODBREAKER_SKIP_SWARM"
 
 
 @contextmanager
-def serving(simulator: Simulator, socket: Path, *, speed: float = 1.0) -> Iterator[None]:
-    """Serve a simulator from a loop in a thread of its own."""
+def serving(simulator: Simulator, socket: Path, *, speed: float = 1.0) -> Iterator[asyncio.AbstractEventLoop]:
+    """Serve a simulator from a loop in a thread of its own, on which alone it may be changed meanwhile."""
     loop = asyncio.new_event_loop()
     server = SocketServer(simulator, socket, speed=speed)
     thread = threading.Thread(target=loop.run_forever, name="simulator")
     thread.start()
     try:
         asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
-        yield
+        yield loop
     finally:
         asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)

@@ -151,6 +151,7 @@ class Target:
 
     def events(self, since: str, *, names: Sequence[str]) -> list[tuple[str, str, dict[str, str]]]:
         """(kind, action, attributes without the name) of what the whole Swarm was told about these objects."""
+        time.sleep(0.2)  # a write is answered a moment before it is told
         found = []
         for event in self.told(since):
             attributes = dict(event["Actor"]["Attributes"])

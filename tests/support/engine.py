@@ -138,6 +138,7 @@ class PrivateEngine:
             "HOME": str(self.folder / "client"),
             "DOCKER_HOST": self.host,
             "DOCKER_CONFIG": str(self.folder / "client"),
+            **{name: text for name, text in os.environ.items() if name.startswith("COVERAGE_PROCESS")},
         }
 
     def api(self, method: str, target: str, body: object = None) -> Any:

@@ -85,6 +85,7 @@ class Proxy:
     async def _close(self) -> None:
         if self._server is not None:
             self._server.close()
+        await asyncio.sleep(0.05)  # what was accepted a moment ago has a writer that only its own task closes
         await self._cut()
 
     async def _cut(self) -> None:
@@ -104,7 +105,12 @@ class Proxy:
             writer.close()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        engine_reader, engine_writer = await asyncio.open_unix_connection(str(self._upstream))
+        connecting = asyncio.ensure_future(asyncio.open_unix_connection(str(self._upstream)))
+        try:
+            engine_reader, engine_writer = await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            (await connecting)[1].close()
+            raise
         waiting: list[Call] = []
         pumps = [
             asyncio.ensure_future(self._requests(reader, engine_writer, waiting)),
