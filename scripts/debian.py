@@ -11,8 +11,8 @@ from scripts.console import Progress, Refusal
 from scripts.shell import LOG, STATE, environment, run
 from scripts.shell import build as build_image
 
-SUITE, MIRROR = "bookworm", os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
-SECURITY = os.environ.get("DEBIAN_SECURITY_MIRROR", "http://deb.debian.org/debian-security")
+SUITE = "bookworm"
+MIRROR = os.environ.get("DEBIAN_MIRROR", "")  # empty: debootstrap's own choice
 PACKAGES = ("debootstrap", "debian-archive-keyring")
 RECIPES = Path(__file__).parent / "debian"
 _TREE = STATE / "debian"
@@ -24,10 +24,11 @@ _APT = 'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\nDPkg::Post-Invoke
 
 def build_root(tag: str, progress: Progress) -> None:
     """Make Debian's smallest system an image called `tag`."""
-    progress.note(f"a minimal Debian {SUITE} from {MIRROR} (about a minute)")
+    progress.note(f"a minimal Debian {SUITE} from {MIRROR or 'its main mirror'} (about a minute)")
     shutil.rmtree(_TREE, ignore_errors=True)
-    run("debootstrap", "--variant=minbase", SUITE, str(_TREE), MIRROR, timeout=900)
-    (_TREE / "etc/apt/sources.list").write_text(sources())
+    run("debootstrap", "--variant=minbase", SUITE, str(_TREE), *([MIRROR] if MIRROR else []), timeout=900)
+    listed = _TREE / "etc/apt/sources.list"
+    listed.write_text(sources(listed.read_text()))
     (_TREE / "etc/dpkg/dpkg.cfg.d/slim").write_text(_DPKG)
     (_TREE / "etc/apt/apt.conf.d/slim").write_text(_APT)
     for name in (*_NEEDLESS, "var/cache/apt", "var/lib/apt/lists"):
@@ -44,8 +45,11 @@ def build(recipe: str, tag: str, root: str) -> None:
     build_image(tag, text, "--build-arg", f"BASE={root}")
 
 
-def sources() -> str:
-    return f"deb {MIRROR} {SUITE} main\ndeb {MIRROR} {SUITE}-updates main\ndeb {SECURITY} {SUITE}-security main\n"
+def sources(listed: str) -> str:
+    """With updates and security fixes, from the mirror that debootstrap wrote down as `deb MIRROR SUITE main`."""
+    mirror = listed.split()[1]
+    security = f"{mirror.rstrip('/')}-security"  # the archive stands beside it on every full mirror
+    return f"deb {mirror} {SUITE} main\ndeb {mirror} {SUITE}-updates main\ndeb {security} {SUITE}-security main\n"
 
 
 def _import(tag: str) -> None:
