@@ -8,18 +8,16 @@ import pytest
 
 from controller.core.contents import version_name
 from controller.core.images import REFERENCE_LABEL, Resolve
-from controller.core.networks import is_predefined
-from controller.core.planner import Options, ServicePlanner, in_dependency_order, make_plan
+from controller.core.planner import Options, ServicePlanner, in_dependency_order
 from controller.core.services import REVISION_LABEL
-from controller.core.state import STATE_NAME, new_state, with_pause
+from controller.core.state import STATE_NAME
 from controller.model.observation import Knowledge, ResolvedImage, Snapshot
-from controller.model.plan import Action, ObjectKind, Plan, Reason, Restart
+from controller.model.plan import Reason, Restart
 from controller.model.policy import DriftMode, ServicePolicy, StackPolicy
-from controller.model.spec import IMAGE_LABEL, STACK_LABEL, DesiredStack, Json
+from controller.model.spec import IMAGE_LABEL, STACK_LABEL, DesiredStack
 from tests.support.specs import (
     body,
     content,
-    live,
     live_content,
     live_network,
     mounted,
@@ -28,40 +26,19 @@ from tests.support.specs import (
     snapshot,
     stack,
 )
-
-NEVER = Options(resolve=Resolve.NEVER)
-CONFIG, SECRET, NETWORK, SERVICE = ObjectKind.CONFIG, ObjectKind.SECRET, ObjectKind.NETWORK, ObjectKind.SERVICE
-KNOWN = Knowledge(content_key=b"k")
-KEY_STATE: dict[str, Any] = {"ID": "state", "Version": {"Index": 1}, "Spec": new_state(b"k")}
-
-
-def plan(desired: DesiredStack, seen: Snapshot | None = None, *, knowledge: Knowledge = KNOWN, options: Options = NEVER) -> Plan:
-    return make_plan(desired, seen or snapshot(), knowledge, options)
-
-
-def steps(made: Plan) -> list[tuple[str, str, str]]:
-    return [(action.verb.value, action.kind.value, action.name) for action in made.actions]
-
-
-def reasons(made: Plan) -> list[tuple[str, Reason]]:
-    return [(notice.name, notice.reason) for notice in made.notices]
-
-
-def only(made: Plan) -> Action:
-    (action,) = made.actions
-    return action
-
-
-def of_docker(spec: Json, **parts: Any) -> Json:
-    return live(spec, networks={"shop_default": "net-shop_default"}, **parts)
-
-
-def paused(*targets: str) -> Json:
-    spec = new_state(b"k")
-    for target in targets:
-        spec = with_pause(spec, target, since="2026-01-01T00:00:00+00:00")
-    return {"ID": "state", "Version": {"Index": 1}, "Spec": spec}
-
+from tests.unit.core.planning import (
+    CONFIG,
+    KNOWN,
+    NETWORK,
+    NEVER,
+    SECRET,
+    of_docker,
+    only,
+    paused,
+    plan,
+    reasons,
+    steps,
+)
 
 # Order.
 
@@ -358,33 +335,6 @@ def test_external_objects_that_exist_are_used() -> None:
     assert steps(plan(desired, seen)) == [("create", "service", "shop_web")]
 
 
-@pytest.mark.parametrize("name", ["host", "bridge", "none"])
-@pytest.mark.parametrize("there", [True, False])
-def test_a_predefined_network_is_always_there(name: str, *, there: bool) -> None:
-    desired = stack(service(task={"Networks": [{"Target": name}]}), networks=[network(name, external=True)])
-    seen = snapshot(networks=[live_network(name, stack="", Scope="local", Driver=name)] if there else [])
-
-    made = plan(desired, seen)
-
-    assert steps(made) == [("create", "service", "shop_web")]
-    assert made.notices == ()
-
-
-def test_only_networks_are_predefined() -> None:
-    assert is_predefined(NETWORK, "host")
-    assert not is_predefined(CONFIG, "host")
-    assert not is_predefined(NETWORK, "shop_host")
-
-
-def test_an_external_network_of_one_node_alone_cannot_be_used() -> None:
-    desired = stack(service(task={"Networks": [{"Target": "lan"}]}), networks=[network("lan", external=True)])
-
-    made = plan(desired, snapshot(networks=[live_network("lan", stack="", Scope="local", Driver="bridge")]))
-
-    assert made.is_empty
-    assert reasons(made) == [("lan", Reason.FOREIGN), ("shop_web", Reason.WAITS)]
-
-
 def test_what_belongs_to_another_stack_is_never_written() -> None:
     desired = stack(service(), networks=[network()])
     seen = snapshot(of_docker({**DRIFTED, "Labels": {STACK_LABEL: "other"}}), networks=[live_network(stack="other")])
@@ -398,136 +348,6 @@ def test_what_belongs_to_another_stack_is_never_written() -> None:
 # Networks.
 
 
-def test_a_network_that_is_not_as_declared_is_told_field_by_field() -> None:
-    declared = network(
-        Driver="custom", Internal=True, Attachable=True, Options={"mtu": "1400"}, IPAM={"Config": [{"Subnet": "10.9.0.0/24"}]}
-    )
-
-    (notice,) = plan(stack(networks=[declared]), snapshot(networks=[live_network()])).notices
-
-    assert notice.reason is Reason.IMMUTABLE
-    assert [(change.field, change.old, change.new) for change in notice.changes] == [
-        ("driver", "overlay", "custom"),
-        ("internal", "False", "True"),
-        ("attachable", "False", "True"),
-        ("driver_opts.mtu", None, "1400"),
-        ("ipam", "10.0.1.0/24", "10.9.0.0/24"),
-    ]
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
-        {},
-        {"Driver": ""},
-        {"IPAM": {"Driver": "default"}},
-        {"IPAM": {"Config": [{"Subnet": "10.0.1.0/24"}]}},
-        {"Options": {"com.docker.network.driver.overlay.vxlanid_list": "4097"}},
-    ],
-)
-def test_what_the_engine_adds_to_a_network_is_no_difference(parts: dict[str, Any]) -> None:
-    assert plan(stack(networks=[network(**parts)]), snapshot(networks=[live_network()])).notices == ()
-
-
-def test_a_network_without_options_or_addresses_is_compared_too() -> None:
-    bare = live_network(Options=None, IPAM=None)
-
-    (notice,) = plan(stack(networks=[network(Options={"encrypted": ""})]), snapshot(networks=[bare])).notices
-
-    assert [(change.field, change.old, change.new) for change in notice.changes] == [("driver_opts.encrypted", None, "")]
-
-
-# Removals.
-
-PRUNE = Options(resolve=Resolve.NEVER, prune=True)
-
-
-def stray_world() -> Snapshot:
-    return snapshot(
-        of_docker(body("web")),
-        of_docker(body("stray", task={"Networks": [{"Target": "net-shop_old"}]})),
-        of_docker(body("web", stack="other")),
-        {"ID": "loose", "Version": {"Index": 1}, "Spec": {"Name": "loose", "Labels": None}},
-        networks=[live_network(), live_network("shop_old"), live_network("other_default", stack="other")],
-        configs=[live_content("shop_old"), live_content("other_old", stack="other")],
-        secrets=[live_content("shop_old", None)],
-    )
-
-
-@pytest.mark.parametrize("desired", [stack(service("web"), networks=[network()])])
-def test_without_prune_what_is_not_declared_stays_and_is_told(desired: DesiredStack) -> None:
-    made = plan(desired, stray_world())
-
-    assert made.is_empty
-    assert reasons(made) == [("shop_stray", Reason.NOT_DECLARED)]
-
-
-@pytest.mark.parametrize("by_policy", [True, False])
-def test_prune_stops_services_first_and_takes_what_they_used_in_the_next_round(*, by_policy: bool) -> None:
-    desired = stack(service("web"), networks=[network()], policy=StackPolicy(prune=by_policy))
-    options = NEVER if by_policy else PRUNE
-    seen = stray_world()
-
-    first = plan(desired, seen, options=options)
-    left = {name: item for name, item in seen.services.items() if name != "shop_stray"}
-    second = plan(desired, Snapshot(seen.api_version, left, seen.networks, seen.configs, seen.secrets), options=options)
-
-    assert steps(first) == [("remove", "service", "shop_stray")]
-    assert (only(first).restart, only(first).object_id) == (Restart.STOP, "id-of-shop_stray")
-    assert steps(second) == [
-        ("remove", "network", "shop_old"),
-        ("remove", "config", "shop_old"),
-        ("remove", "secret", "shop_old"),
-    ]
-
-
-def test_prune_that_would_leave_nothing_is_refused() -> None:
-    made = plan(stack(service("renamed")), stray_world(), options=PRUNE)
-
-    assert [step for step in steps(made) if step[0] == "remove"] == []
-    assert ("shop_web", Reason.NOT_DECLARED) in reasons(made)
-    assert "nothing of the stack" in made.notices[0].message
-
-
-def test_an_empty_file_never_removes_a_service() -> None:
-    assert plan(stack(), stray_world(), options=PRUNE).is_empty
-
-
-def test_the_controllers_own_stack_is_never_pruned() -> None:
-    options = Options(resolve=Resolve.NEVER, prune=True, own_stack="shop")
-
-    assert plan(stack(service("web"), networks=[network()]), stray_world(), options=options).is_empty
-
-
-def test_a_paused_service_is_not_pruned_and_neither_is_what_is_left_beside_it() -> None:
-    seen = stray_world()
-    halted = Snapshot(
-        seen.api_version, seen.services, seen.networks, {**seen.configs, STATE_NAME: paused("shop/stray")}, seen.secrets
-    )
-
-    made = plan(stack(service("web"), networks=[network()]), halted, options=PRUNE)
-
-    assert made.is_empty
-    assert reasons(made) == [("shop_stray", Reason.PAUSED)]
-
-
-def test_a_network_in_use_is_not_pruned() -> None:
-    seen = snapshot(of_docker(body(task={"Networks": [{"Target": "net-shop_old"}]})), networks=[live_network("shop_old")])
-    desired = stack(service(task={"Networks": [{"Target": "shop_old"}]}))
-
-    assert steps(plan(desired, seen, options=PRUNE)) == []
-
-
-def test_removals_come_after_everything_else() -> None:
-    seen = snapshot(of_docker(body("a")), of_docker(body("stray")), configs=[live_content("shop_c", b"old")])
-    config: dict[str, Any] = {"container": {"Configs": [mounted("Config", "shop_c")]}}
-    desired = stack(service("a"), service("b", **config), networks=[network()], configs=[content("shop_c", b"new")])
-
-    made = steps(plan(desired, seen, options=PRUNE))
-
-    assert [verb for verb, _, _ in made] == ["create", "create", "create", "remove"]
-
-
 def test_a_secret_asks_for_the_clusters_key_first_and_its_service_waits() -> None:
     desired = stack(service(container={"Secrets": [mounted("Secret", "shop_s")]}), secrets=[content("shop_s")])
 
@@ -535,9 +355,3 @@ def test_a_secret_asks_for_the_clusters_key_first_and_its_service_waits() -> Non
 
     assert steps(made) == [("create", "config", STATE_NAME)]
     assert reasons(made) == [("shop_s", Reason.WAITS), ("shop_web", Reason.WAITS)]
-
-
-def test_the_clusters_state_is_nobodys_to_prune() -> None:
-    seen = snapshot(of_docker(body()), configs=[{**KEY_STATE, "Spec": {**KEY_STATE["Spec"], "Labels": {STACK_LABEL: "shop"}}}])
-
-    assert plan(stack(service()), seen, options=PRUNE).is_empty
