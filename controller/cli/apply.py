@@ -54,7 +54,10 @@ async def _apply(args: argparse.Namespace) -> None:
         executor = Executor(swarm, SystemClock(), concurrency=APPLY_CONCURRENCY, with_registry_auth=args.with_registry_auth)
         for stack in stacks:
             progress = TextProgress(stack.name, quiet=args.quiet, live=sys.stdout.isatty())
-            await apply_stack(swarm, executor, stack, options_of(args), limits, progress)
+            try:
+                await apply_stack(swarm, executor, stack, options_of(args), limits, progress)
+            finally:
+                progress.clear()
             progress.finished()
 
 
@@ -87,6 +90,7 @@ class TextProgress:
         self._say(f"  {action.name} waits for {', '.join(unready)}")
 
     def waited_enough(self, action: Action, unready: Sequence[str]) -> None:
+        self.clear()
         print(f"{action.name}: {', '.join(unready)} did not become healthy in time; created without", file=sys.stderr)
 
     def converging(self, statuses: Sequence[ServiceStatus], errors: Mapping[str, str]) -> None:
@@ -109,9 +113,13 @@ class TextProgress:
             f"{self._stack}: {'done' if self._wrote else 'nothing to do'}" + (f", {self._wrote} written" if self._wrote else "")
         )
 
+    def clear(self) -> None:
+        """Take the living line away: what comes next, be it an error, begins on an empty one."""
+        self._live_line("")
+
     def _say(self, text: str) -> None:
         if not self._quiet:
-            self._live_line("")
+            self.clear()
             print(text, flush=True)
 
     def _live_line(self, text: str) -> None:
