@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import mock
 
 import pytest
 
 from controller.cli import run_command
+from controller.engine import apply
 from controller.model.plan import ObjectKind
 from controller.model.spec import Json
 from controller.simulator.engine import Simulator
@@ -40,6 +43,7 @@ class Desk:
 
     def __init__(self, simulator: Simulator, loop: asyncio.AbstractEventLoop, capsys: pytest.CaptureFixture[str]) -> None:
         self.sim, self._loop, self._capsys = simulator, loop, capsys
+        self.has_terminal = False
 
     def declare(self, text: str, stack: str = "shop") -> None:
         Path("manifests").mkdir(exist_ok=True)
@@ -47,7 +51,8 @@ class Desk:
 
     def run(self, *words: str) -> Ended:
         self._capsys.readouterr()
-        code = run_command(words)
+        with mock.patch.object(sys.stdout, "isatty", return_value=self.has_terminal):
+            code = run_command(words)
         captured = self._capsys.readouterr()
         return Ended(code, captured.out, captured.err)
 
@@ -76,6 +81,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/s.sock")
+    monkeypatch.setattr(apply, "_POLL_SECONDS", 1 / SPEED)
     simulator = Simulator(epoch_ns=time.time_ns())
     with serving(simulator, tmp_path / "s.sock", speed=SPEED) as loop:
         yield Desk(simulator, loop, capsys)
