@@ -67,14 +67,15 @@ class Settings(BaseSettings):
     @classmethod
     def _address(cls, value: str) -> str:
         host, colon, port = value.rpartition(":")
-        if not colon or not host or not port.isdigit() or int(port) > 65535:
+        if not colon or not host or not port.isdecimal() or int(port) > 65535:
             raise ValueError("must be ADDRESS:PORT, such as 127.0.0.1:8900")
         return value
 
     def bearer_token(self) -> str | None:
         """The token from its file or the environment, None if there is none. Raises SettingsError."""
         if self.token_file is None:
-            return self.token.get_secret_value() if self.token else None
+            # Of a header, too, the blanks around its credentials do not count.
+            return (self.token.get_secret_value().strip() or None) if self.token else None
         try:
             with self.token_file.open("rb") as file:
                 raw = file.read(_TOKEN_LIMIT + 1)
@@ -91,5 +92,8 @@ def read_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        faults = [f"PRODBREAKER_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()]
+        faults = [
+            f"PRODBREAKER_{'_'.join(map(str, item['loc'])).upper()}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors()
+        ]
         raise SettingsError("; ".join(faults)) from None
