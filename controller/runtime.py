@@ -35,7 +35,7 @@ from controller.engine.pausing import set_paused
 from controller.engine.reconciler import Reconciler, World
 from controller.engine.workqueue import WorkQueue
 from controller.errors import JournalError, SettingsError
-from controller.model.plan import Plan
+from controller.model.plan import ObjectKind, Plan
 from controller.model.spec import DesiredStack
 from controller.model.status import Key, ServiceStatus, Sync
 from controller.settings import Settings
@@ -207,13 +207,17 @@ class Controller:
         ]
 
     async def pause(self, target: str) -> None:
-        await set_paused(self._swarm, self._world.clock, target, paused=True)
+        await self._set_paused(target, paused=True)
 
     async def resume(self, target: str) -> None:
-        await set_paused(self._swarm, self._world.clock, target, paused=False)
+        await self._set_paused(target, paused=False)
         for key in self._world.declarations.keys():  # noqa: SIM118 - a method of its own, not a mapping's
             if target in (key.stack, str(key)):
                 self._queue.add(Key(key.stack, key.service), reason="resumed")
+
+    async def _set_paused(self, target: str, *, paused: bool) -> None:
+        await set_paused(self._swarm, self._world.clock, target, paused=paused)
+        self._world.observer.invalidate(ObjectKind.CONFIG)  # the next pass obeys, whether or not the event stream tells of it
 
 
 def jittered(seconds: float) -> float:
