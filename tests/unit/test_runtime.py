@@ -11,8 +11,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,18 +28,15 @@ from controller.adapters.allocator import return_large_blocks
 from controller.adapters.logs import JsonFormatter
 from controller.cli import run_command
 from controller.errors import SettingsError
-from controller.model.plan import ObjectKind
 from controller.model.status import Health, Key, Sync
 from controller.runtime import Controller, jittered, later
-from controller.settings import Settings
 from controller.simulator.engine import Simulator
 from controller.simulator.faults import Fault, Site
 from controller.simulator.http import SocketServer
 from tests.contract.conftest import serving
+from tests.support.house import SERVICE, SHOP, House, free_port, until
 
-SHOP = "services: {web: {image: nginx:1, deploy: {replicas: 2}}, db: {image: redis:7}}\n"
 SPEED = 20.0
-SERVICE = ObjectKind.SERVICE
 
 
 @pytest.fixture(autouse=True)
@@ -56,61 +53,6 @@ def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     logging.getLogger("prodbreaker").setLevel(logging.NOTSET)
 
 
-async def until(condition: Callable[[], object], what: str, *, seconds: float = 10.0) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        pytest.fail(f"not within {seconds} s: {what}")
-
-
-class House:
-    """A Swarm, a folder of manifests, and controllers that are started on them."""
-
-    def __init__(self, folder: Path, sim: Simulator) -> None:
-        self.folder, self.sim = folder, sim
-        self.manifests = folder / "manifests"
-        self.manifests.mkdir()
-        self.declare(SHOP)
-
-    def declare(self, text: str, stack: str = "shop") -> None:
-        draft = self.manifests / f".{stack}.draft"
-        draft.write_text(text)
-        draft.rename(self.manifests / f"{stack}.yml")
-
-    def settings(self, **given: Any) -> Settings:
-        return Settings(
-            **{"manifests": self.manifests, "journal": self.folder / "journal.db", "listen": f"127.0.0.1:{free_port()}", **given}
-        )
-
-    @asynccontextmanager
-    async def running(self, **given: Any) -> AsyncIterator[Controller]:
-        """A controller at work; it is stopped at the end, and must not have ended before."""
-        async with AsyncExitStack() as cleanup:
-            controller = await Controller.build(self.settings(**given), cleanup)
-            await controller.serve(cleanup)
-            stop = asyncio.Event()
-            work = asyncio.create_task(controller.run(stop))
-            try:
-                yield controller
-                assert not work.done()
-            finally:
-                stop.set()
-                await work
-
-    def image(self, name: str) -> str:
-        image: str = self.sim.inspect(SERVICE, name)["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
-        return image.partition("@")[0]
-
-    def names(self) -> list[str]:
-        return sorted(item["Spec"]["Name"] for item in self.sim.list_objects(SERVICE))
-
-    @property
-    def writes(self) -> list[str]:
-        return [f"{call.site.operation} {call.site.target}" for call in self.sim.gate.writes()]
-
-
 @pytest_asyncio.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     sim = Simulator(epoch_ns=time.time_ns())
@@ -118,13 +60,6 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     await server.start()
     yield House(tmp_path, sim)
     await server.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def is_ready(controller: Controller) -> bool:
