@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import socket
 import subprocess
 import sys
 import threading
@@ -48,3 +50,22 @@ def test_where_nothing_listens_the_check_fails_without_the_site_packages() -> No
     probe = [sys.executable, "-IS", str(Path(__file__).parents[3] / "app/probe.py")]
     done = subprocess.run(probe, capture_output=True, text=True, check=False, timeout=10)
     assert (done.returncode, done.stderr.splitlines()[-1].split(":")[0]) == (1, "ConnectionRefusedError")
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+def test_the_healthcheck_asks_the_applications_port_and_ends_with_its_answer(
+    port: int, monkeypatch: pytest.MonkeyPatch, status: int, code: int
+) -> None:
+    monkeypatch.setattr(Answer, "status", status)
+    connect, asked = socket.create_connection, []
+
+    def led_here(address: tuple[str, int], timeout: float) -> socket.socket:
+        asked.append((address, timeout))
+        return connect(("127.0.0.1", port), timeout=timeout)
+
+    monkeypatch.setattr(socket, "create_connection", led_here)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(Path(__file__).parents[3] / "app/probe.py"), run_name="__main__")
+
+    assert int(ended.value.code or 0) == code
+    assert asked == [(("127.0.0.1", 8000), 1)]
