@@ -66,6 +66,10 @@ def is_ready(controller: Controller) -> bool:
     return all(controller.readiness().values())
 
 
+def is_synced(controller: Controller) -> bool:
+    return [item.sync for item in controller.statuses()] == [Sync.SYNCED] * 2
+
+
 def is_well(controller: Controller) -> bool:
     statuses = controller.statuses()
     return len(statuses) == 2 and all((item.sync, item.health) == (Sync.SYNCED, Health.HEALTHY) for item in statuses)
@@ -92,7 +96,7 @@ async def test_a_controller_makes_what_is_declared_and_says_when_it_is_ready(hou
 
 async def test_a_service_that_is_removed_comes_back(house: House) -> None:
     async with house.running() as controller:
-        await until(lambda: is_well(controller), "well")
+        await until(lambda: is_synced(controller), "synced")
         house.sim.gate.forget()
 
         house.sim.remove(SERVICE, "shop_web")
@@ -103,14 +107,14 @@ async def test_a_service_that_is_removed_comes_back(house: House) -> None:
 
 async def test_an_edit_is_carried_out_as_soon_as_it_is_seen(house: House) -> None:
     async with house.running() as controller:
-        await until(lambda: is_well(controller), "well")
+        await until(lambda: is_synced(controller), "synced")
         house.declare(SHOP.replace("redis:7", "redis:8"))
         await until(lambda: house.image("shop_db") == "redis:8", "updated long before the resync of 30 s")
 
 
 async def test_what_is_paused_stays_as_it_is_until_it_is_resumed(house: House) -> None:
     async with house.running() as controller:
-        await until(lambda: is_well(controller), "well")
+        await until(lambda: is_synced(controller), "synced")
         await controller.pause("shop/db")
         house.declare(SHOP.replace("redis:7", "redis:8").replace("nginx:1", "nginx:2"))
         await until(lambda: house.image("shop_web") == "nginx:2", "the other service updated")
@@ -128,7 +132,7 @@ async def test_what_is_paused_stays_as_it_is_until_it_is_resumed(house: House) -
 
 async def test_pausing_and_resuming_hold_though_the_event_stream_is_silent(house: House) -> None:
     async with house.running() as controller:
-        await until(lambda: is_well(controller), "well")
+        await until(lambda: is_synced(controller), "synced")
         house.sim.events.is_silent = True
         await controller.pause("shop/db")
         house.declare(SHOP.replace("redis:7", "redis:8").replace("nginx:1", "nginx:2"))
@@ -220,7 +224,7 @@ async def test_without_a_journal_the_controller_works_and_says_so(house: House, 
         house.running(listen=address, journal=house.folder / "file" / "journal.db") as controller,
         ClientSession(f"http://{address}") as client,
     ):
-        await until(lambda: is_well(controller), "well")
+        await until(lambda: is_synced(controller), "synced")
         async with client.get("/readyz") as answer:
             assert answer.status == 503
             assert (await answer.json())["missing"] == ["journal writable"]

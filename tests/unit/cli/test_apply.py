@@ -152,9 +152,9 @@ def test_a_large_plan_is_told_in_one_line(desk: Desk) -> None:
 
 def test_a_dependency_that_never_runs_is_waited_for_until_its_deadline(desk: Desk) -> None:
     desk.swarm(lambda: desk.sim.images.update({"redis:7": CRASHING}))
-    desk.declare(SHOP.replace("depends_on", "x-prodbreaker: {rollback: {deadline: 1s}}, depends_on"))
+    desk.declare(SHOP.replace("depends_on", "x-prodbreaker: {rollback: {deadline: 200ms}}, depends_on"))
 
-    ended = desk.run("apply", "--timeout", "2")
+    ended = desk.run("apply", "--timeout", "0.8")
 
     assert ended.code == 3
     assert ended.err.splitlines()[0] == "shop_web: shop_db did not become healthy in time; created without"

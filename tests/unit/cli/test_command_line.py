@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -105,7 +106,10 @@ def test_the_process_ends_with_the_commands_code_and_all_of_its_output(
     (tmp_path / "good.yml").write_text("services: {web: {image: app}}")
     prodbreaker = str(Path(sys.executable).with_name("prodbreaker"))
 
-    ended = subprocess.run([prodbreaker, *words], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30)
+    buffered = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}  # as for most who call it
+    ended = subprocess.run(
+        [prodbreaker, *words], env=buffered, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30
+    )
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (code, out, err)
 
