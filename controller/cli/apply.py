@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -31,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=_seconds,
         default=600.0,
         metavar="SECONDS",
         help="per stack, for everything to run; then exit 3 (default: 600)",
@@ -40,6 +41,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-d", "--detach", action="store_true", help="end once everything is written, without waiting for the tasks"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="print problems only")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:  # no moment is later than nan
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds to wait")
+    return seconds
 
 
 def run(args: argparse.Namespace) -> int:

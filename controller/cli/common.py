@@ -37,7 +37,7 @@ def add_stack_options(parser: argparse.ArgumentParser) -> None:
 def add_write_options(parser: argparse.ArgumentParser) -> None:
     """What decides how a plan is made."""
     parser.add_argument(
-        "--resolve-image", type=Resolve, choices=list(Resolve), default=Resolve.CHANGED, metavar="always|changed|never",
+        "--resolve-image", type=_resolve, default=Resolve.CHANGED, metavar="always|changed|never",
         help="when a registry is asked for an image's digest: changed means when the file names another image (default: changed)",
     )  # fmt: skip
     parser.add_argument(
@@ -45,6 +45,13 @@ def add_write_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="remove what carries the stack's label and is not declared any more; else as x-prodbreaker.prune says",
     )
+
+
+def _resolve(text: str) -> Resolve:
+    try:
+        return Resolve(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(Resolve)}") from None
 
 
 def add_output_option(parser: argparse.ArgumentParser) -> None:
