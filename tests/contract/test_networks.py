@@ -53,7 +53,7 @@ def test_a_network_stays_as_long_as_a_service_uses_it(swarm: Target) -> None:
     assert answer.message.endswith(f"FailedPrecondition desc = network {network_id} is in use by service {service_id}")
     swarm.must("DELETE", "/services/s")
     assert swarm.call("DELETE", "/networks/n").status == 204
-    assert swarm.call("GET", "/networks/n").status == 404
+    assert swarm.call("GET", f"/networks/{network_id}").status == 404  # by its name, another's id that begins so would be found
 
 
 def test_predefined_networks_cannot_be_removed(swarm: Target) -> None:
