@@ -62,6 +62,8 @@ def test_predefined_networks_cannot_be_removed(swarm: Target) -> None:
 
 
 def test_a_network_of_one_node_cannot_carry_a_service(swarm: Target) -> None:
+    swarm.network("n")
+    swarm.start(swarm.spec("first", replicas=1, template={"Networks": [{"Target": "n"}]}))  # makes the node have one
     answer = swarm.call("POST", "/services/create", swarm.spec("s", template={"Networks": [{"Target": "docker_gwbridge"}]}))
     assert answer.status == 403
     assert answer.message.startswith("The network docker_gwbridge cannot be used with services.")
