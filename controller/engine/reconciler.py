@@ -106,7 +106,7 @@ class Reconciler:
         snapshot = await self._world.observer.snapshot(since=due.since)
         if service is None:
             return await self._shared(due.key, desired, snapshot, reconcile_id)
-        return await self._service(due.key, desired, service, snapshot, reconcile_id)
+        return await self._service(due.key, desired, service, snapshot, reconcile_id, due.since)
 
     async def _shared(self, key: Key, desired: DesiredStack, snapshot: Snapshot, reconcile_id: str) -> Verdict:
         world = self._world
@@ -122,7 +122,7 @@ class Reconciler:
         return _judged(results, plan.notices)
 
     async def _service(
-        self, key: Key, desired: DesiredStack, service: DesiredService, snapshot: Snapshot, reconcile_id: str
+        self, key: Key, desired: DesiredStack, service: DesiredService, snapshot: Snapshot, reconcile_id: str, since: float
     ) -> Verdict:
         world = self._world
         planner = self._planner_for(desired, snapshot)
@@ -136,6 +136,12 @@ class Reconciler:
             self._planner = None  # it must know, or it would write the very thing again
             planner = self._planner_for(desired, snapshot)
         action, notice = planner.plan(service)
+        if action is not None and action.verb is Verb.CREATE:
+            # What it refers to may have gone with it, and the event that says so may be the next one.
+            fresh = await world.observer.snapshot(since=since, shared_since=since)
+            if fresh is not snapshot:
+                snapshot, live = fresh, fresh.services.get(service.name)
+                action, notice = self._planner_for(desired, snapshot).plan(service)
         paused = bool({desired.name, str(key)} & paused_targets(snapshot)) or desired.policy.paused
         status = service_status(service, snapshot, action, notice, paused=paused)
         self._post(key, status, service.policy.rollback.deadline.total_seconds())
