@@ -69,10 +69,6 @@ class Observer:
                 self._started = started
             return self._latest
 
-    async def tasks(self, stack_label: str) -> list[Json]:
-        """The tasks of one stack, by its label filter `key=value`."""
-        return await self._swarm.list_objects(ObjectKind.TASK, filters={"label": [stack_label]})
-
     async def _take(self) -> Snapshot:
         facts = await self.facts()
         due = self._due()

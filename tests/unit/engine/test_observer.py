@@ -145,12 +145,6 @@ async def test_a_look_that_fails_in_part_fails_and_the_next_one_is_whole(swarm: 
     assert set((await observer.snapshot(since=0.0)).services) == {"shop_web"}
 
 
-async def test_tasks_are_those_of_one_stack(swarm: FakeSwarm) -> None:
-    await Observer(swarm).tasks("com.docker.stack.namespace=shop")
-
-    assert swarm.calls == [("list", "task", "label=com.docker.stack.namespace=shop")]
-
-
 def seen_networks(*networks: dict[str, object]) -> Snapshot:
     return assemble(FACTS, [], {NETWORK: list(networks), CONFIG: [], SECRET: [], NODE: []})
 
