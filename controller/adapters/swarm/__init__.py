@@ -1,6 +1,6 @@
-"""The Engine API through docker's SDK: the only package that imports docker, and the only way to ask an engine anything.
+"""The Engine API: the only way to ask an engine anything, and the only package that imports docker's SDK.
 
-Importing it costs a fifth of a second; commands that need no engine do not.
+The SDK is imported only for TCP, TLS and the event stream: a command that asks a socket a few things must not wait for it.
 """
 
 from controller.adapters.swarm.adapter import DockerSwarm

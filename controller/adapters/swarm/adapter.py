@@ -7,9 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import requests
-
-from controller.adapters.swarm import events, images
+from controller.adapters.swarm import images
 from controller.adapters.swarm.connection import Endpoint
 from controller.adapters.swarm.credentials import Credentials, secrets_of
 from controller.adapters.swarm.translate import CallVerb, Operation, concealed, is_wrong_version
@@ -140,15 +138,17 @@ class DockerSwarm:
             return await self._transport.read(request, lambda answer: images.resolved(image, json.loads(answer)))
         except SwarmError as error:
             # The engine only passes the question on: where it answers at all, or lets us wait, the fault is the registry's.
-            waited = isinstance(error.__cause__, TimeoutError | requests.ReadTimeout)
+            waited = isinstance(error.__cause__, TimeoutError)
             if not waited and (error.status is None or is_wrong_version(str(error))):
                 raise
             raise RegistryError(f"{concealed(image, request.hidden)} cannot be resolved to a digest: {error}") from error
 
     async def events(self, *, since_nano: int | None = None) -> AsyncGenerator[SwarmEvent, None]:
         """As the port says; `stream opened` comes first, `stream lost` where the reader was too slow to be given everything."""
+        from controller.adapters.swarm import events  # docker's SDK is behind it, which takes long to import
+
         operation = Operation("events")
-        client = self._transport.make_client()
+        client = self._transport.make_streamer()
         try:
             request = Request(operation, "GET", "/events", params=events.query(since_nano))
             response = await self._transport.open_stream(request, client)

@@ -1,10 +1,11 @@
-"""Docker's low-level client, narrowed to one exchange of bytes: our own bodies go out, whole answers come in."""
+"""Docker's low-level client, narrowed to what is asked here: whole exchanges over TCP and TLS, and streams over anything."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import http.client
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import docker
 import requests
@@ -14,8 +15,7 @@ from docker.tls import TLSConfig
 from docker.types import CancellableStream
 from docker.utils import parse_host
 
-from controller import __version__
-from controller.adapters.swarm.connection import Endpoint, TlsFiles, read_config
+from controller.adapters.swarm.connection import Endpoint, TlsFiles, configured_headers
 from controller.adapters.swarm.unixsocket import UnixAdapter
 from controller.errors import ConnectionConfigError
 
@@ -38,21 +38,16 @@ class EngineClient(docker.APIClient):
                 base_url=endpoint.host,
                 version=_PLACEHOLDER_VERSION,
                 tls=_tls_config(endpoint.tls) if endpoint.tls else False,
-                user_agent=f"prodbreaker/{__version__}",
             )
         except (DockerException, ValueError) as error:
             raise ConnectionConfigError(f"docker's client cannot be set up from {endpoint.config_file}: {error}") from error
         self._seconds = timeout_seconds
-        self._socket_pool: urllib3.HTTPConnectionPool | None = None
         if self.base_url.startswith("http+docker:"):
-            adapter = UnixAdapter(str(parse_host(endpoint.host)))
-            self.mount("http+docker://", adapter)
-            self._socket_pool = adapter.get_connection(self.base_url)
+            self.mount("http+docker://", UnixAdapter(str(parse_host(endpoint.host))))
         # The environment's netrc, proxies and CA bundles are for web sites; REQUESTS_CA_BUNDLE would replace the engine's own CA.
         self.trust_env = False
-        self.headers["Accept-Encoding"] = "identity"  # the socket is local: packing would only cost time
-        self.headers.update(_configured_headers(endpoint))
-        self._plain_headers = {name: str(value) for name, value in self.headers.items()}
+        self.headers["Accept-Encoding"] = "identity"  # the engine is near: packing would only cost time
+        self.headers.update(configured_headers(endpoint))
         if endpoint.tls and not endpoint.tls.verify:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # asked for by DOCKER_TLS or the context
 
@@ -65,35 +60,26 @@ class EngineClient(docker.APIClient):
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
-        """Send one request and return status and whole body; a body cut short raises."""
+        """Send one request and return status and whole body; a body cut short raises HTTPException, anything else OSError."""
         sent = {**(headers or {}), **({"Content-Type": "application/json"} if body is not None else {})}
-        if self._socket_pool is not None:
-            # requests' cookies, redirects and environment mean nothing on a socket and cost more than the exchange itself.
-            target = f"{path}?{urlencode(params)}" if params else path
-            answer = self._socket_pool.urlopen(
-                method,
-                target,
-                body=body,
-                headers=self._plain_headers | sent,
-                timeout=self._seconds,
-                retries=False,
-                redirect=False,
-            )
-            return answer.status, answer.data
-        with self.request(
-            method, self.base_url + path, params=params, data=body, headers=sent, timeout=self._seconds, allow_redirects=False
-        ) as response:
+        with (
+            plain_errors(),
+            self.request(
+                method, self.base_url + path, params=params, data=body, headers=sent, timeout=self._seconds, allow_redirects=False
+            ) as response,
+        ):
             return response.status_code, response.content
 
     def open_stream(self, path: str, *, params: Mapping[str, str]) -> requests.Response:
         """Send a GET whose answer never ends; the caller closes it with `cut`."""
-        response = self.request(
-            "GET", self.base_url + path, params=params, timeout=self._seconds, stream=True, allow_redirects=False
-        )
-        if response.ok:
-            # The head had to come in time; after it, silence is normal.
-            self._disable_socket_timeout(self._get_raw_response_socket(response))
-        return response
+        with plain_errors():
+            response = self.request(
+                "GET", self.base_url + path, params=params, timeout=self._seconds, stream=True, allow_redirects=False
+            )
+            if response.ok:
+                # The head had to come in time; after it, silence is normal.
+                self._disable_socket_timeout(self._get_raw_response_socket(response))
+            return response
 
 
 def cut(response: requests.Response) -> None:
@@ -101,10 +87,17 @@ def cut(response: requests.Response) -> None:
     CancellableStream(iter(()), response).close()
 
 
-def _configured_headers(endpoint: Endpoint) -> dict[str, str]:
-    """Headers that config.json adds to every request, for engines behind a proxy that asks for them."""
-    headers = read_config(endpoint.config_file).get("HttpHeaders")
-    return {str(name): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {}
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn what the libraries raise into what the standard library raises for the same."""
+    try:
+        yield
+    except requests.ReadTimeout as error:
+        raise TimeoutError from error
+    except (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError) as error:
+        raise http.client.HTTPException from error
+    except urllib3.exceptions.HTTPError as error:
+        raise ConnectionError(str(error)) from error
 
 
 def _tls_config(tls: TlsFiles) -> TLSConfig:

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from docker.errors import DockerException
-from docker.utils import parse_host
-
+from controller import __version__
 from controller.errors import ConnectionConfigError
 
-DEFAULT_HOST = "unix:///var/run/docker.sock"
+_UNIX = "unix://"
+DEFAULT_HOST = f"{_UNIX}/var/run/docker.sock"
 DEFAULT_CONTEXT = "default"
 
 
@@ -31,6 +30,11 @@ class Endpoint:
     host: str  # such as `unix:///var/run/docker.sock`
     tls: TlsFiles | None
     config_file: Path  # docker's config.json, whether it exists or not
+
+    @property
+    def socket_path(self) -> str:
+        """Empty for what is no unix socket."""
+        return self.host.removeprefix(_UNIX) if self.host.startswith(_UNIX) else ""
 
 
 def resolve_endpoint(environ: Mapping[str, str]) -> Endpoint:
@@ -80,7 +84,23 @@ def read_config(config_file: Path) -> dict[str, object]:
         raise ConnectionConfigError(f"docker's {config_file} is not JSON (DOCKER_CONFIG)") from error
     if not isinstance(found, dict):
         raise ConnectionConfigError(f"docker's {config_file} is not a JSON object (DOCKER_CONFIG)")
+    auths = found.get("auths") or {}
+    if not isinstance(auths, dict) or not all(isinstance(entry, dict) for entry in auths.values()):
+        raise ConnectionConfigError(f"docker's {config_file} holds auths that are not JSON objects (DOCKER_CONFIG)")
     return found
+
+
+def configured_headers(endpoint: Endpoint) -> dict[str, str]:
+    """What every request carries: our name, and what config.json adds for engines behind a proxy that asks for it.
+
+    Raises ConnectionConfigError for a header that cannot be sent.
+    """
+    found = read_config(endpoint.config_file).get("HttpHeaders")
+    headers = {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+    for name, value in headers.items():
+        if not (name.isascii() and name.replace("-", "_").isidentifier() and value.isascii() and value.isprintable()):
+            raise ConnectionConfigError(f"docker's {endpoint.config_file} holds a header that cannot be sent: HttpHeaders.{name}")
+    return {"User-Agent": f"prodbreaker/{__version__}", **headers}
 
 
 def _of_context(name: str, origin: str, folder: Path) -> tuple[str, TlsFiles | None]:
@@ -124,6 +144,11 @@ def _checked_scheme(host: str, origin: str) -> str:
         raise ConnectionConfigError(
             f"{origin}: {shown} goes over SSH, which is not supported; forward the socket (ssh -L) instead"
         )
+    if host.startswith(f"{_UNIX}/"):
+        return "unix"
+    from docker.errors import DockerException  # a socket's path needs none of it, and it takes long to import
+    from docker.utils import parse_host
+
     try:
         address = str(parse_host(host))
     except (DockerException, ValueError):  # a ValueError comes of an impossible port

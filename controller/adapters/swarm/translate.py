@@ -13,9 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-import requests
-import urllib3
-
 from controller.adapters.swarm.connection import without_userinfo
 from controller.errors import (
     EngineUnavailableError,
@@ -29,7 +26,7 @@ from controller.errors import (
     SwarmError,
 )
 
-TRANSPORT_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+TRANSPORT_ERRORS = (http.client.HTTPException, OSError)  # what requests raises is an OSError
 
 
 class CallVerb(StrEnum):
@@ -163,11 +160,11 @@ def _root_reason(error: BaseException) -> str:
         seen.add(id(current))
         if isinstance(current, ProdBreakerError):
             return str(current)  # ours is clear already
-        if isinstance(current, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+        if isinstance(current, TimeoutError):
             return "timed out"
         if isinstance(current, ssl.SSLError):
             return f"TLS: {current.reason or current}"
-        if isinstance(current, http.client.HTTPException | urllib3.exceptions.ProtocolError) and not _inner(current):
+        if isinstance(current, http.client.HTTPException) and not _inner(current):
             return "the connection broke off"
         if isinstance(current, OSError) and current.strerror:
             return current.strerror

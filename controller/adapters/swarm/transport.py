@@ -7,13 +7,12 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import requests
 import tenacity
 
-from controller.adapters.swarm.client import EngineClient
-from controller.adapters.swarm.connection import Endpoint
+from controller.adapters.swarm.connection import Endpoint, configured_headers
+from controller.adapters.swarm.socketclient import SocketClient
 from controller.adapters.swarm.translate import (
     TRANSPORT_ERRORS,
     Operation,
@@ -24,6 +23,11 @@ from controller.adapters.swarm.translate import (
 )
 from controller.adapters.swarm.workers import Workers
 from controller.errors import ConnectionConfigError, EngineUnavailableError, SwarmError
+
+if TYPE_CHECKING:
+    import requests
+
+    from controller.adapters.swarm.client import EngineClient
 
 T = TypeVar("T")
 
@@ -47,6 +51,22 @@ class Request:
     hidden: Sequence[str] = field(default=(), repr=False)  # values that no message may repeat
 
 
+class Client(Protocol):
+    """One connection, used by one thread."""
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]: ...
+
+    def close(self) -> None: ...
+
+
 class Transport:
     """Belongs to one event loop; its threads are docker's clients."""
 
@@ -62,7 +82,16 @@ class Transport:
     def close(self) -> None:
         self._workers.close()
 
-    def make_client(self) -> EngineClient:
+    def make_client(self) -> Client:
+        """Raises ConnectionConfigError for an endpoint to which no client can be made."""
+        if path := self._endpoint.socket_path:
+            return SocketClient(path, headers=configured_headers(self._endpoint), timeout_seconds=self._call_seconds)
+        return self.make_streamer()
+
+    def make_streamer(self) -> EngineClient:
+        """A client that can open streams too. Raises ConnectionConfigError."""
+        from controller.adapters.swarm.client import EngineClient  # not before it is needed: it takes long to import
+
         return EngineClient(self._endpoint, timeout_seconds=self._call_seconds)
 
     async def api_version(self) -> tuple[int, int]:
@@ -86,7 +115,7 @@ class Transport:
         """Open an endless GET on a client of the caller's own."""
         path = await self._versioned(request.path)
 
-        def open_on(_: EngineClient) -> requests.Response:
+        def open_on(_: Client) -> requests.Response:
             response = client.open_stream(path, params=request.params)
             if not response.ok:
                 raise of_status(request.operation, request.target, response.status_code, response.content)
@@ -99,7 +128,7 @@ class Transport:
         return of_transport(operation, "", self._endpoint.host, error)
 
     async def _negotiate(self) -> tuple[int, int]:
-        def ask(client: EngineClient) -> tuple[int, int]:
+        def ask(client: Client) -> tuple[int, int]:
             status, body = client.exchange("GET", "/version")
             if status != 200:
                 raise of_status(_VERSION, "", status, body)
@@ -119,7 +148,7 @@ class Transport:
         operation, target = request.operation, request.target
         path = await self._versioned(request.path)
 
-        def exchange(client: EngineClient) -> T:
+        def exchange(client: Client) -> T:
             status, body = client.exchange(
                 request.method, path, params=request.params, body=request.body, headers=request.headers
             )
@@ -132,7 +161,7 @@ class Transport:
 
         return await self._call(operation, target, exchange)
 
-    async def _call(self, operation: Operation, target: str, function: Callable[[EngineClient], T]) -> T:
+    async def _call(self, operation: Operation, target: str, function: Callable[[Client], T]) -> T:
         """The one point through which every call to the engine goes."""
         async with self._slots:
             started, outcome = time.monotonic(), "abandoned"

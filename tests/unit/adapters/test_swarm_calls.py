@@ -238,6 +238,16 @@ async def test_a_silent_engine_is_given_up_in_time(make_swarm: Callable[..., Doc
         await swarm.create(ObjectKind.SERVICE, SERVICE)
 
 
+async def test_a_connection_that_the_engine_left_is_not_written_on(
+    make_swarm: Callable[..., DockerSwarm], engine: FakeEngine
+) -> None:
+    swarm = make_swarm(workers=1)
+    engine.says(reply(200, [], cut=len("[]")), reply(201, {"ID": "s1"}))
+    await swarm.list_objects(ObjectKind.NODE)
+
+    assert await swarm.create(ObjectKind.SERVICE, SERVICE) == "s1"
+
+
 async def test_headers_of_dockers_configuration_are_sent(
     make_swarm: Callable[..., DockerSwarm], engine: FakeEngine, tmp_path: Path
 ) -> None:

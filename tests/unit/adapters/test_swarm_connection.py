@@ -177,14 +177,34 @@ async def test_certificates_that_are_none_end_in_a_clear_error(tmp_path: Path) -
     await swarm.close()
 
 
-async def test_a_configuration_that_dockers_client_cannot_take_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    (tmp_path / "config.json").write_text('{"auths": {"h:1": "S3CR3T"}}')
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ('{"auths": {"h:1": "S3CR3T"}}', r"config\.json holds auths that are not JSON objects"),
+        ('{"auths": ["S3CR3T"]}', r"config\.json holds auths that are not JSON objects"),
+        (
+            '{"HttpHeaders": {"X-Gate": "S3CR3T\\r\\nX: y"}}',
+            r"config\.json holds a header that cannot be sent: HttpHeaders\.X-Gate",
+        ),
+        ('{"HttpHeaders": {"X Gate": "S3CR3T"}}', r"config\.json holds a header that cannot be sent: HttpHeaders\.X Gate"),
+    ],
+)
+async def test_an_entry_of_the_configuration_that_cannot_be_used_is_named(tmp_path: Path, config: str, sentence: str) -> None:
+    (tmp_path / "config.json").write_text(config)
 
-    with pytest.raises(ConnectionConfigError, match=r"docker's client cannot be set up from .*config\.json") as caught:
+    with pytest.raises(ConnectionConfigError, match=sentence) as caught:
         DockerSwarm(resolve_endpoint(_environ(tmp_path)))
 
     assert "S3CR3T" not in str(caught.value)
+
+
+async def test_a_file_that_is_no_key_is_told_of_docker_s_client(tmp_path: Path) -> None:
+    _certificates(tmp_path, "ca.pem", "cert.pem", "key.pem")
+    endpoint = resolve_endpoint(_environ(tmp_path, DOCKER_HOST="tcp://10.0.0.1:2376", DOCKER_TLS_VERIFY="1"))
+    (tmp_path / "ca.pem").unlink()
+
+    with pytest.raises(ConnectionConfigError, match=r"docker's client cannot be set up from .*config\.json"):
+        DockerSwarm(endpoint)
 
 
 async def test_a_configuration_that_breaks_later_is_an_engine_out_of_reach(engine: FakeEngine, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from controller.adapters.swarm import DockerSwarm
 from controller.adapters.swarm import events as events_module
 from controller.engine.ports import SwarmEvent
 from controller.errors import EngineUnavailableError, NotManagerError
+from controller.model.plan import ObjectKind
 from tests.unit.adapters.conftest import Calls
-from tests.unit.adapters.fake_engine import FakeEngine, chunked, refuse, silence
+from tests.unit.adapters.fake_engine import FakeEngine, chunked, refuse, reply, silence
 
 
 def _line(number: int = 1, **more: object) -> bytes:
@@ -136,6 +137,15 @@ async def test_a_stream_that_never_opens_is_given_up(make_swarm: object, engine:
 
     with pytest.raises(EngineUnavailableError, match="timed out"):
         await _take_all(make_swarm(call_seconds=0.3))
+
+
+async def test_a_stream_that_nobody_answers_is_an_engine_out_of_reach(swarm: DockerSwarm, engine: FakeEngine) -> None:
+    engine.says(reply(200, []))
+    await swarm.list_objects(ObjectKind.NODE)  # the version is known from now on
+    engine.close()
+
+    with pytest.raises(EngineUnavailableError, match=r"^events: no answer from the engine at unix://.*: Connection refused$"):
+        await _take_all(swarm)
 
 
 def test_a_thread_whose_loop_has_gone_ends_quietly(engine: FakeEngine) -> None:
