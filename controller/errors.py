@@ -10,8 +10,10 @@ ProdBreakerError
 │   ├── InUseError               a config, secret or network still has a user
 │   ├── RefusedError             the request itself is wrong; the same request will be refused again
 │   ├── NotManagerError          this engine cannot serve Swarm's API
+│   ├── NotLeaderError           another controller leads: the write was not sent
 │   └── EngineUnavailableError   no answer, or none that can be trusted: a write may have been applied
 ├── RegistryError            an image could not be resolved to a digest
+├── SignalsUnavailableError  Prometheus gave no answer that says anything
 ├── JournalError             the journal cannot be read or written
 ├── NotConvergedError        the Swarm did not reach the declared state in time
 └── ConnectionConfigError    DOCKER_HOST, TLS files or the context cannot be used
@@ -75,12 +77,20 @@ class NotManagerError(SwarmError):
     """This engine is not a Swarm manager, or its Swarm is locked."""
 
 
+class NotLeaderError(SwarmError):
+    """This controller's lease is over or not its own; nothing was sent."""
+
+
 class EngineUnavailableError(SwarmError):
     """No trustworthy answer came; a write may or may not have been applied."""
 
 
 class RegistryError(ProdBreakerError):
     """An image could not be resolved to a digest."""
+
+
+class SignalsUnavailableError(ProdBreakerError):
+    """Prometheus did not answer, or not in a way that can be understood."""
 
 
 class JournalError(ProdBreakerError):

@@ -137,7 +137,7 @@ def _held(wanted: DesiredService, reason: Reason, live: Json, found: Difference,
     status = (live.get("UpdateStatus") or {}).get("State", "")
     if status in ROLLED_BACK and ground.knowledge.rejected.get(wanted.name) == revision(wanted, ground.versions):
         return _notice(
-            wanted, Reason.REJECTED, "Swarm rolled this declaration back; it is not tried again until it changes", found
+            wanted, Reason.QUARANTINED, "Swarm rolled this declaration back; it is not tried again until it changes", found
         )
     if reason is Reason.DRIFT and wanted.policy.drift is DriftMode.IGNORE:
         return _notice(wanted, Reason.DRIFT_IGNORED, "differs, and its drift is ignored", found)

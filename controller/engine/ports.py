@@ -71,6 +71,18 @@ class Swarm(Protocol):
         ...
 
 
+class Signals(Protocol):
+    """What measurements say about services (Prometheus). Both raise SignalsUnavailableError: no answer is no evidence."""
+
+    async def holds(self, query: str) -> bool:
+        """Whether a PromQL expression has a result now, as an alerting rule's would; NaN alone is no result."""
+        ...
+
+    async def firing(self) -> Sequence[Mapping[str, str]]:
+        """The labels of every alert that fires now."""
+        ...
+
+
 class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds; only differences mean anything."""

@@ -32,10 +32,19 @@ class AlertRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """A PromQL expression that says "this revision is bad" when it has a result, as an alerting rule's does."""
+
+    query: str
+    wait: timedelta = timedelta(0)  # `for`: how long it must hold
+
+
+@dataclass(frozen=True, slots=True)
 class RollbackPolicy:
     deadline: timedelta = timedelta(minutes=2)  # without progress for this long an update has failed
     min_healthy: timedelta = timedelta(seconds=10)  # all replicas up for this long make a revision stable
     keep: int = 10  # revisions remembered
+    conditions: tuple[Condition, ...] = ()  # asked while a revision is new; what held before it does not count
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,7 +239,7 @@ def test_a_revision_that_swarm_rolled_back_is_not_tried_again(state: str) -> Non
     seen = snapshot(of_docker(body(labels={REVISION_LABEL: "good"}), UpdateStatus={"State": state}))
     knowledge = Knowledge(applied={"shop_web": own}, rejected={"shop_web": own})
 
-    assert held(desired, seen, knowledge=knowledge) is Reason.REJECTED
+    assert held(desired, seen, knowledge=knowledge) is Reason.QUARANTINED
     another = stack(service(container={"Env": ["A=better"]}))
     assert only(plan(another, seen, knowledge=knowledge)).reason is Reason.EDITED
 
