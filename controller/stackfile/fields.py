@@ -1,26 +1,25 @@
 """The field types of the schema: what may be written, and the one form that the rest of the package sees.
 
-Readers take a raw value and return it in the long form, or leave it as it is for pydantic to refuse.
+Readers take a raw value and return it in the long form, or leave it as it is for the schema to refuse.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import Any
 
-from annotated_types import Ge, Le
-from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from controller.stackfile.ports import Port, expand_port
 from controller.stackfile.scalars import Timestamp, to_text
+from controller.stackfile.shapes import ANYTHING, INTEGER, TEXT, after, before, integer, list_of, mapping_to, optional
 from controller.stackfile.units import parse_cpus, parse_duration, parse_size
 from controller.stackfile.volumes import expand_volume
 from controller.stackfile.words import split_words
 
 
 def refuse(reason: str) -> PydanticCustomError:
-    """An error whose text is final; pydantic adds nothing to it."""
+    """An error whose text is final; nothing is added to it."""
     return PydanticCustomError("refused", "{reason}", {"reason": reason})
 
 
@@ -155,7 +154,7 @@ def _normal_host(entry: str) -> str | None:
     return f"{host}:{address[1:-1] if address[:1] == '[' and address[-1:] == ']' else address}"
 
 
-def _port_entry(value: Any) -> Any:
+def read_port(value: Any) -> Any:
     if isinstance(value, str) or type(value) is int:
         try:
             return expand_port(str(value))[0]
@@ -166,15 +165,16 @@ def _port_entry(value: Any) -> Any:
     return [value]
 
 
-def _flat(entries: Iterable[list[Port]]) -> list[Port]:
+def flat(entries: Iterable[list[Port]]) -> list[Port]:
     return [port for entry in entries for port in entry]
 
 
-def _by_source(value: Any) -> Any:
-    return {"source": value} if isinstance(value, str) else value
+def text_as(key: str) -> Callable[[Any], Any]:
+    """Read a string as a mapping that holds only this key."""
+    return lambda value: {key: value} if isinstance(value, str) else value
 
 
-def _named_networks(value: Any) -> Any:
+def read_networks(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     for item in check_unique(value):
@@ -182,12 +182,12 @@ def _named_networks(value: Any) -> Any:
     return dict.fromkeys(value)
 
 
-def _limits(value: Any) -> Any:
+def read_limits(value: Any) -> Any:
     value = _whole(value)
     return {"soft": value, "hard": value} if type(value) is int else value
 
 
-def _external(value: Any) -> Any:
+def read_external(value: Any) -> Any:
     if isinstance(value, bool):
         return {"external": value}
     return {"external": True, **value} if isinstance(value, dict) else value
@@ -211,30 +211,23 @@ def _constraint_free_text(value: Any) -> Any:
     return value
 
 
-Integer = Annotated[int, BeforeValidator(_whole)]
-Unsigned = Annotated[int, Ge(0), BeforeValidator(_whole)]
-Truncated = Annotated[int, Ge(0), BeforeValidator(_truncated)]  # any number, cut off as docker's decoder does
-PortNumber = Annotated[int, Ge(0), Le(65535), BeforeValidator(_whole)]
-TextOrNumber = Annotated[object, AfterValidator(_constraint_free_text)]
-Duration = Annotated[int, BeforeValidator(_from_text(parse_duration))]  # nanoseconds
-Size = Annotated[int, BeforeValidator(_from_text(parse_size))]  # bytes
-Cpus = Annotated[str, AfterValidator(_checked(parse_cpus))]  # stays text: an explicit "0" overrides on merge
-Words = Annotated[list[str], BeforeValidator(_if_text(split_words))]
-Test = Annotated[list[str], BeforeValidator(lambda value: ["CMD-SHELL", value] if isinstance(value, str) else value)]
-Strings = Annotated[list[str], AfterValidator(check_unique)]
-OneOrMore = Annotated[list[str], BeforeValidator(_one_as_list)]
-Labels = Annotated[dict[str, str], BeforeValidator(_pairs(absent=""))]
-Environment = Annotated[dict[str, str | None], BeforeValidator(_pairs(absent=None))]
-Options = Annotated[dict[str, str], BeforeValidator(_options(allows_null=False))]
-LogOptions = Annotated[dict[str, str], BeforeValidator(_options(allows_null=True))]
-Hosts = Annotated[list[str], BeforeValidator(_hosts)]
+read_volume = _if_text(expand_volume)
 
-PORT_ENTRY = BeforeValidator(_port_entry)
-UNIQUE = BeforeValidator(check_unique)
-FLAT = AfterValidator(_flat)
-CONTEXT = BeforeValidator(lambda value: {"context": value} if isinstance(value, str) else value)
-VOLUME_ENTRY = BeforeValidator(_if_text(expand_volume))
-BY_SOURCE = BeforeValidator(_by_source)
-NAMED_NETWORKS = BeforeValidator(_named_networks)
-LIMITS = BeforeValidator(_limits)
-EXTERNAL = BeforeValidator(_external)
+STRINGS = list_of(TEXT)
+WHOLE = before(_whole, INTEGER)
+UNSIGNED = before(_whole, integer(least=0))
+TRUNCATED = before(_truncated, integer(least=0))  # any number, cut off as docker's decoder does
+PORT_NUMBER = before(_whole, integer(least=0, most=65535))
+TEXT_OR_NUMBER = after(ANYTHING, _constraint_free_text)
+DURATION = before(_from_text(parse_duration), INTEGER)  # nanoseconds
+SIZE = before(_from_text(parse_size), INTEGER)  # bytes
+CPUS = after(TEXT, _checked(parse_cpus))  # stays text: an explicit "0" overrides on merge
+WORDS = before(_if_text(split_words), STRINGS)
+TEST = before(lambda value: ["CMD-SHELL", value] if isinstance(value, str) else value, STRINGS)
+UNIQUE_STRINGS = after(STRINGS, check_unique)
+ONE_OR_MORE = before(_one_as_list, STRINGS)
+LABELS = before(_pairs(absent=""), mapping_to(TEXT))
+ENVIRONMENT = before(_pairs(absent=None), mapping_to(optional(TEXT)))
+OPTIONS = before(_options(allows_null=False), mapping_to(TEXT))
+LOG_OPTIONS = before(_options(allows_null=True), mapping_to(TEXT))
+HOSTS = before(_hosts, STRINGS)

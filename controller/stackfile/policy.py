@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Required
 
-from annotated_types import Ge
-from pydantic import AfterValidator, ConfigDict, with_config
-from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
+from pydantic_core import CoreSchema
 
 from controller.model.policy import AlertAction, AlertRule, BudgetPolicy, DriftMode, RollbackPolicy, ServicePolicy, StackPolicy
-from controller.stackfile.fields import Duration, refuse
+from controller.stackfile.fields import DURATION, refuse
+from controller.stackfile.shapes import BOOLEAN, TEXT, Section, after, closed, integer, list_of, mapping_to, required
 from controller.stackfile.tree import Data
 
 EXTENSION = "x-prodbreaker"
@@ -73,63 +71,49 @@ def _not_empty(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-_Time = Annotated[Duration, AfterValidator(_at_least(0, "0s or longer"))]
-_PositiveTime = Annotated[Duration, AfterValidator(_at_least(1, "longer than 0s"))]
-_Count = Annotated[int, Ge(1)]
-_Labels = Annotated[dict[str, str], AfterValidator(_not_empty)]
-
-_closed = with_config(ConfigDict(strict=True, extra="forbid", defer_build=True))
-
-
-def _word_of(kind: type[StrEnum]) -> AfterValidator:
+def _word_of(kind: type[StrEnum]) -> CoreSchema:
     def read(word: str) -> StrEnum:
         if word not in list(kind):
             raise refuse(f"must be {', '.join(kind)}; this is {word!r}")
         return kind(word)
 
-    return AfterValidator(read)
+    return after(TEXT, read)
 
 
-@_closed
-class _Rollback(TypedDict, total=False):
-    deadline: _PositiveTime
-    min_healthy: _Time
-    keep: _Count
+_TIME = after(DURATION, _at_least(0, "0s or longer"))
+_POSITIVE_TIME = after(DURATION, _at_least(1, "longer than 0s"))
+_COUNT = integer(least=1)
 
-
-@_closed
-class _Budget(TypedDict, total=False):
-    actions: _Count
-    per: _PositiveTime
-
-
-# `for` is a word of Python's own, hence not a class.
-_Alert = TypedDict(
-    "_Alert",
-    {
-        "match": Required[_Labels],
-        "action": Annotated[str, _word_of(AlertAction)],
-        "for": _Time,
-        "cooldown": _Time,
-    },
-    total=False,
+_Rollback = closed(
+    deadline=_POSITIVE_TIME,
+    min_healthy=_TIME,
+    keep=_COUNT,
 )
-_closed(_Alert)
 
+_Budget = closed(
+    actions=_COUNT,
+    per=_POSITIVE_TIME,
+)
 
-@_closed
-class ServiceExtension(TypedDict, total=False):
-    drift: Annotated[str, _word_of(DriftMode)]
-    ignore: list[Annotated[str, AfterValidator(_known_field)]]
-    rollback: _Rollback
-    budget: _Budget
-    alerts: list[_Alert]
+_Alert = closed(
+    required(match=after(mapping_to(TEXT), _not_empty)),
+    action=_word_of(AlertAction),
+    **{"for": _TIME},  # a word of Python's own
+    cooldown=_TIME,
+)
 
+ServiceExtension = Section(
+    drift=_word_of(DriftMode),
+    ignore=list_of(after(TEXT, _known_field)),
+    rollback=_Rollback,
+    budget=_Budget,
+    alerts=list_of(_Alert),
+)
 
-@_closed
-class StackExtension(TypedDict, total=False):
-    prune: bool
-    paused: bool
+StackExtension = Section(
+    prune=BOOLEAN,
+    paused=BOOLEAN,
+)
 
 
 def service_policy(extension: Data) -> ServicePolicy:

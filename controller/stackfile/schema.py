@@ -1,320 +1,295 @@
 """The dialect of `docker stack`, versions 3.0 to 3.13: every section, its keys and their types.
 
-TypedDicts rather than models: an absent key stays absent, which is what merging and conversion ask about. `x-` keys are
-taken off before a section comes here.
+A checked section is a plain mapping: an absent key stays absent, which is what merging and conversion ask about. `x-` keys
+are taken off before a section comes here.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import ConfigDict, with_config
-from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
-
-from controller.stackfile import fields
 from controller.stackfile.fields import (
-    Cpus,
-    Duration,
-    Environment,
-    Hosts,
-    Integer,
-    Labels,
-    LogOptions,
-    OneOrMore,
-    Options,
-    PortNumber,
-    Size,
-    Strings,
-    Test,
-    TextOrNumber,
-    Truncated,
-    Unsigned,
-    Words,
+    CPUS,
+    DURATION,
+    ENVIRONMENT,
+    HOSTS,
+    LABELS,
+    LOG_OPTIONS,
+    ONE_OR_MORE,
+    OPTIONS,
+    PORT_NUMBER,
+    SIZE,
+    STRINGS,
+    TEST,
+    TEXT_OR_NUMBER,
+    TRUNCATED,
+    UNIQUE_STRINGS,
+    UNSIGNED,
+    WHOLE,
+    WORDS,
+    check_unique,
+    flat,
+    read_external,
+    read_limits,
+    read_networks,
+    read_port,
+    read_volume,
+    text_as,
+)
+from controller.stackfile.shapes import (
+    BOOLEAN,
+    NUMBER,
+    TEXT,
+    Section,
+    after,
+    before,
+    closed,
+    lenient,
+    list_of,
+    mapping_to,
+    one_of,
+    optional,
+    required,
 )
 
-_closed = with_config(ConfigDict(strict=True, extra="forbid", defer_build=True))
-_open = with_config(ConfigDict(strict=True, extra="ignore", defer_build=True))  # docker lets unknown keys through here
+Port = closed(
+    mode=TEXT,
+    target=PORT_NUMBER,
+    published=PORT_NUMBER,
+    protocol=TEXT,
+)
 
+PortEntry = before(read_port, list_of(Port))  # a range stands for several
 
-@_closed
-class Port(TypedDict, total=False):
-    mode: str
-    target: PortNumber
-    published: PortNumber
-    protocol: str
+BindOptions = lenient(propagation=TEXT)
 
+VolumeOptions = lenient(
+    nocopy=BOOLEAN,
+    subpath=TEXT,
+)
 
-@_open
-class BindOptions(TypedDict, total=False):
-    propagation: str
+TmpfsOptions = lenient(size=UNSIGNED)
 
+Mount = before(
+    read_volume,
+    closed(
+        required(type=TEXT),
+        source=TEXT,
+        target=TEXT,
+        read_only=BOOLEAN,
+        consistency=TEXT,
+        bind=BindOptions,
+        volume=VolumeOptions,
+        tmpfs=TmpfsOptions,
+    ),
+)
 
-@_open
-class VolumeOptions(TypedDict, total=False):
-    nocopy: bool
-    subpath: str
+FileReference = before(
+    text_as("source"),
+    lenient(
+        source=TEXT,
+        target=TEXT,
+        uid=TEXT,
+        gid=TEXT,
+        mode=TRUNCATED,
+    ),
+)
 
+Limits = before(read_limits, closed(required(soft=WHOLE, hard=WHOLE)))
 
-@_open
-class TmpfsOptions(TypedDict, total=False):
-    size: Unsigned
+NetworkAttachment = closed(
+    aliases=UNIQUE_STRINGS,
+    driver_opts=OPTIONS,
+    ipv4_address=TEXT,
+    ipv6_address=TEXT,
+)
 
+Healthcheck = closed(
+    disable=BOOLEAN,
+    interval=DURATION,
+    retries=TRUNCATED,
+    test=TEST,
+    timeout=DURATION,
+    start_period=DURATION,
+    start_interval=DURATION,
+)
 
-@_closed
-class _MountType(TypedDict):
-    type: str
+UpdateConfig = closed(
+    parallelism=UNSIGNED,
+    delay=DURATION,
+    failure_action=TEXT,
+    monitor=DURATION,
+    max_failure_ratio=NUMBER,
+    order=one_of("start-first", "stop-first"),
+)
 
+DiscreteResource = closed(
+    kind=TEXT,
+    value=TRUNCATED,
+)
 
-@_closed
-class Mount(_MountType, total=False):
-    source: str
-    target: str
-    read_only: bool
-    consistency: str
-    bind: BindOptions
-    volume: VolumeOptions
-    tmpfs: TmpfsOptions
+GenericResource = closed(discrete_resource_spec=DiscreteResource)
 
+ResourceLimits = closed(
+    cpus=CPUS,
+    memory=SIZE,
+    pids=WHOLE,
+)
 
-@_open
-class FileReference(TypedDict, total=False):
-    source: str
-    target: str
-    uid: str
-    gid: str
-    mode: Truncated
+Reservations = closed(
+    cpus=CPUS,
+    memory=SIZE,
+    generic_resources=list_of(GenericResource),
+)
 
+Resources = closed(
+    limits=ResourceLimits,
+    reservations=Reservations,
+)
 
-@_closed
-class Limits(TypedDict):
-    soft: Integer
-    hard: Integer
+RestartPolicy = closed(
+    condition=TEXT,
+    delay=DURATION,
+    max_attempts=UNSIGNED,
+    window=DURATION,
+)
 
+Preference = closed(spread=TEXT)
 
-@_closed
-class NetworkAttachment(TypedDict, total=False):
-    aliases: Strings
-    driver_opts: Options
-    ipv4_address: str
-    ipv6_address: str
+Placement = closed(
+    constraints=STRINGS,
+    preferences=list_of(Preference),
+    max_replicas_per_node=UNSIGNED,
+)
 
+Deploy = closed(
+    mode=TEXT,
+    endpoint_mode=TEXT,
+    replicas=UNSIGNED,
+    labels=LABELS,
+    rollback_config=UpdateConfig,
+    update_config=UpdateConfig,
+    resources=Resources,
+    restart_policy=RestartPolicy,
+    placement=Placement,
+)
 
-@_closed
-class Healthcheck(TypedDict, total=False):
-    disable: bool
-    interval: Duration
-    retries: Truncated
-    test: Test
-    timeout: Duration
-    start_period: Duration
-    start_interval: Duration
+CredentialSpec = closed(
+    config=TEXT,
+    file=TEXT,
+    registry=TEXT,
+)
 
+Logging = closed(
+    driver=TEXT,
+    options=LOG_OPTIONS,
+)
 
-@_closed
-class UpdateConfig(TypedDict, total=False):
-    parallelism: Unsigned
-    delay: Duration
-    failure_action: str
-    monitor: Duration
-    max_failure_ratio: float
-    order: Literal["start-first", "stop-first"]
+Build = before(
+    text_as("context"),
+    lenient(
+        context=TEXT,
+        dockerfile=TEXT,
+        args=LABELS,
+        labels=LABELS,
+        cache_from=UNIQUE_STRINGS,
+        network=TEXT,
+        target=TEXT,
+        shm_size=TEXT_OR_NUMBER,
+        extra_hosts=LABELS,
+    ),
+)
 
+Service = Section(
+    deploy=optional(Deploy),
+    build=Build,
+    cap_add=UNIQUE_STRINGS,
+    cap_drop=UNIQUE_STRINGS,
+    cgroupns_mode=TEXT,
+    cgroup_parent=TEXT,
+    command=WORDS,
+    configs=list_of(FileReference),
+    container_name=TEXT,
+    credential_spec=CredentialSpec,
+    depends_on=UNIQUE_STRINGS,
+    devices=UNIQUE_STRINGS,
+    dns=ONE_OR_MORE,
+    dns_search=ONE_OR_MORE,
+    domainname=TEXT,
+    entrypoint=WORDS,
+    env_file=ONE_OR_MORE,
+    environment=ENVIRONMENT,
+    expose=before(check_unique, list_of(TEXT_OR_NUMBER)),
+    external_links=UNIQUE_STRINGS,
+    extra_hosts=HOSTS,
+    healthcheck=Healthcheck,
+    hostname=TEXT,
+    image=TEXT,
+    init=BOOLEAN,
+    ipc=TEXT,
+    isolation=TEXT,
+    labels=LABELS,
+    links=UNIQUE_STRINGS,
+    logging=Logging,
+    mac_address=TEXT,
+    network_mode=TEXT,
+    networks=before(read_networks, mapping_to(optional(NetworkAttachment))),
+    oom_score_adj=WHOLE,
+    pid=optional(TEXT),
+    ports=after(before(check_unique, list_of(PortEntry)), flat),
+    privileged=BOOLEAN,
+    read_only=BOOLEAN,
+    restart=TEXT,
+    secrets=list_of(FileReference),
+    security_opt=UNIQUE_STRINGS,
+    shm_size=TEXT,
+    stdin_open=BOOLEAN,
+    stop_grace_period=DURATION,
+    stop_signal=TEXT,
+    sysctls=LABELS,
+    tmpfs=ONE_OR_MORE,
+    tty=BOOLEAN,
+    ulimits=mapping_to(Limits),
+    user=TEXT,
+    userns_mode=TEXT,
+    volumes=list_of(Mount),
+    working_dir=TEXT,
+)
 
-@_closed
-class DiscreteResource(TypedDict, total=False):
-    kind: str
-    value: Truncated
+External = before(read_external, closed(external=BOOLEAN, name=TEXT))
 
+IpamPool = closed(subnet=TEXT)
 
-@_closed
-class GenericResource(TypedDict, total=False):
-    discrete_resource_spec: DiscreteResource
+Ipam = closed(
+    driver=TEXT,
+    config=list_of(IpamPool),
+)
 
+Network = Section(
+    name=TEXT,
+    driver=TEXT,
+    driver_opts=OPTIONS,
+    ipam=Ipam,
+    external=External,
+    internal=BOOLEAN,
+    attachable=BOOLEAN,
+    labels=LABELS,
+)
 
-@_closed
-class ResourceLimits(TypedDict, total=False):
-    cpus: Cpus
-    memory: Size
-    pids: Integer
+Volume = Section(
+    name=TEXT,
+    driver=TEXT,
+    driver_opts=OPTIONS,
+    external=External,
+    labels=LABELS,
+)
 
+_CONTENT = {
+    "name": TEXT,
+    "file": TEXT,
+    "external": External,
+    "labels": LABELS,
+    "template_driver": TEXT,
+}
 
-@_closed
-class Reservations(TypedDict, total=False):
-    cpus: Cpus
-    memory: Size
-    generic_resources: list[GenericResource]
+Config = Section(**_CONTENT)
 
-
-@_closed
-class Resources(TypedDict, total=False):
-    limits: ResourceLimits
-    reservations: Reservations
-
-
-@_closed
-class RestartPolicy(TypedDict, total=False):
-    condition: str
-    delay: Duration
-    max_attempts: Unsigned
-    window: Duration
-
-
-@_closed
-class Preference(TypedDict, total=False):
-    spread: str
-
-
-@_closed
-class Placement(TypedDict, total=False):
-    constraints: list[str]
-    preferences: list[Preference]
-    max_replicas_per_node: Unsigned
-
-
-@_closed
-class Deploy(TypedDict, total=False):
-    mode: str
-    endpoint_mode: str
-    replicas: Unsigned
-    labels: Labels
-    rollback_config: UpdateConfig
-    update_config: UpdateConfig
-    resources: Resources
-    restart_policy: RestartPolicy
-    placement: Placement
-
-
-@_closed
-class CredentialSpec(TypedDict, total=False):
-    config: str
-    file: str
-    registry: str
-
-
-@_closed
-class Logging(TypedDict, total=False):
-    driver: str
-    options: LogOptions
-
-
-@_open
-class Build(TypedDict, total=False):
-    context: str
-    dockerfile: str
-    args: Labels
-    labels: Labels
-    cache_from: Strings
-    network: str
-    target: str
-    shm_size: TextOrNumber
-    extra_hosts: Labels
-
-
-@_closed
-class Service(TypedDict, total=False):
-    deploy: Deploy | None
-    build: Annotated[Build, fields.CONTEXT]
-    cap_add: Strings
-    cap_drop: Strings
-    cgroupns_mode: str
-    cgroup_parent: str
-    command: Words
-    configs: list[Annotated[FileReference, fields.BY_SOURCE]]
-    container_name: str
-    credential_spec: CredentialSpec
-    depends_on: Strings
-    devices: Strings
-    dns: OneOrMore
-    dns_search: OneOrMore
-    domainname: str
-    entrypoint: Words
-    env_file: OneOrMore
-    environment: Environment
-    expose: Annotated[list[TextOrNumber], fields.UNIQUE]
-    external_links: Strings
-    extra_hosts: Hosts
-    healthcheck: Healthcheck
-    hostname: str
-    image: str
-    init: bool
-    ipc: str
-    isolation: str
-    labels: Labels
-    links: Strings
-    logging: Logging
-    mac_address: str
-    network_mode: str
-    networks: Annotated[dict[str, NetworkAttachment | None], fields.NAMED_NETWORKS]
-    oom_score_adj: Integer
-    pid: str | None
-    ports: Annotated[list[Annotated[list[Port], fields.PORT_ENTRY]], fields.UNIQUE, fields.FLAT]
-    privileged: bool
-    read_only: bool
-    restart: str
-    secrets: list[Annotated[FileReference, fields.BY_SOURCE]]
-    security_opt: Strings
-    shm_size: str
-    stdin_open: bool
-    stop_grace_period: Duration
-    stop_signal: str
-    sysctls: Labels
-    tmpfs: OneOrMore
-    tty: bool
-    ulimits: dict[str, Annotated[Limits, fields.LIMITS]]
-    user: str
-    userns_mode: str
-    volumes: list[Annotated[Mount, fields.VOLUME_ENTRY]]
-    working_dir: str
-
-
-@_closed
-class External(TypedDict, total=False):
-    external: bool
-    name: str
-
-
-@_closed
-class IpamPool(TypedDict, total=False):
-    subnet: str
-
-
-@_closed
-class Ipam(TypedDict, total=False):
-    driver: str
-    config: list[IpamPool]
-
-
-@_closed
-class Network(TypedDict, total=False):
-    name: str
-    driver: str
-    driver_opts: Options
-    ipam: Ipam
-    external: Annotated[External, fields.EXTERNAL]
-    internal: bool
-    attachable: bool
-    labels: Labels
-
-
-@_closed
-class Volume(TypedDict, total=False):
-    name: str
-    driver: str
-    driver_opts: Options
-    external: Annotated[External, fields.EXTERNAL]
-    labels: Labels
-
-
-@_closed
-class Config(TypedDict, total=False):
-    name: str
-    file: str
-    external: Annotated[External, fields.EXTERNAL]
-    labels: Labels
-    template_driver: str
-
-
-@_closed
-class Secret(Config, total=False):
-    driver: str
-    driver_opts: Options
+Secret = Section(**_CONTENT, driver=TEXT, driver_opts=OPTIONS)

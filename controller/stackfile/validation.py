@@ -1,15 +1,15 @@
-"""Runs the schema over a section and turns pydantic's errors into located problems in plain words."""
+"""Runs the schema over a section and turns its errors into located problems in plain words."""
 
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import Any, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ValidationError
 
 from controller.stackfile.problems import Findings, Path
 from controller.stackfile.scalars import Timestamp
+from controller.stackfile.shapes import Section
 from controller.stackfile.tree import Data
 
 _EXPECTED = {
@@ -23,15 +23,10 @@ _EXPECTED = {
 }
 
 
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-def validate(kind: Any, raw: Any, path: Path, findings: Findings) -> Data | None:
-    """Check a section against its TypedDict; None when it has problems, each of which is reported at its place."""
+def validate(kind: Section, raw: Any, path: Path, findings: Findings) -> Data | None:
+    """Check a section; None when it has problems, each of which is reported at its place."""
     try:
-        return cast("Data", _adapter(kind).validate_python(raw))
+        return cast("Data", kind.validator.validate_python(raw))
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             _report(detail, raw, path, findings)
