@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from controller.model.observation import ResolvedImage
 from controller.model.plan import Change
 from controller.model.spec import Json
 
@@ -33,7 +32,6 @@ class Revision:
     is_back: bool = False  # the way back to `target` was seen to its end
     noise: tuple[str, ...] = ()  # conditions that held already before it went live, and so say nothing against it
     changes: tuple[Change, ...] = ()  # against the one before, masked
-    body: Json = field(default_factory=dict, repr=False)  # the whole spec; what it refers to stands by name (symbolic ids)
-    image: ResolvedImage = ResolvedImage("")
+    body: Json = field(default_factory=dict, repr=False)  # the spec, image pinned, what it refers to by name
     config_id: str = ""  # of the config that keeps it; empty while it is not written yet
     version: int = 0  # of that config
