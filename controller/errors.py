@@ -14,6 +14,7 @@ ProdBreakerError
 │   └── EngineUnavailableError   no answer, or none that can be trusted: a write may have been applied
 ├── RegistryError            an image could not be resolved to a digest
 ├── SignalsUnavailableError  Prometheus gave no answer that says anything
+│   └── InconclusiveError        it did answer: a query that is wrong, a warning, a result that is none
 ├── JournalError             the journal cannot be read or written
 ├── NotConvergedError        the Swarm did not reach the declared state in time
 └── ConnectionConfigError    DOCKER_HOST, TLS files or the context cannot be used
@@ -91,6 +92,10 @@ class RegistryError(ProdBreakerError):
 
 class SignalsUnavailableError(ProdBreakerError):
     """Prometheus did not answer, or not in a way that can be understood."""
+
+
+class InconclusiveError(SignalsUnavailableError):
+    """Prometheus is there and answered; asked the same again it will say as little."""
 
 
 class JournalError(ProdBreakerError):

@@ -72,7 +72,7 @@ class Swarm(Protocol):
 
 
 class Signals(Protocol):
-    """What measurements say about services (Prometheus). Both raise SignalsUnavailableError: no answer is no evidence."""
+    """What measurements say about services (Prometheus). All raise SignalsUnavailableError: no answer is no evidence."""
 
     async def holds(self, query: str) -> bool:
         """Whether a PromQL expression has a result now, as an alerting rule's would; NaN alone is no result."""
@@ -80,6 +80,10 @@ class Signals(Protocol):
 
     async def firing(self) -> Sequence[Mapping[str, str]]:
         """The labels of every alert that fires now."""
+        ...
+
+    async def pending(self) -> Sequence[Mapping[str, str]]:
+        """The labels of every alert whose condition holds and whose own `for` is still running."""
         ...
 
 
