@@ -8,7 +8,16 @@ from enum import StrEnum
 
 from pydantic_core import CoreSchema
 
-from controller.model.policy import AlertAction, AlertRule, BudgetPolicy, DriftMode, RollbackPolicy, ServicePolicy, StackPolicy
+from controller.model.policy import (
+    AlertAction,
+    AlertRule,
+    BudgetPolicy,
+    Condition,
+    DriftMode,
+    RollbackPolicy,
+    ServicePolicy,
+    StackPolicy,
+)
 from controller.stackfile.fields import DURATION, refuse
 from controller.stackfile.shapes import BOOLEAN, TEXT, Section, after, closed, integer, list_of, mapping_to, required
 from controller.stackfile.tree import Data
@@ -71,6 +80,16 @@ def _not_empty(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _query(text: str) -> str:
+    if not text.strip():
+        raise refuse("must be a PromQL expression; it is empty")
+    if len(text) > _LONGEST_QUERY:
+        raise refuse(f"must be {_LONGEST_QUERY:,} characters at most; this has {len(text):,}")
+    if "${" in text:
+        raise refuse("holds ${ where variables are filled in already; write one dollar sign for a variable")
+    return text
+
+
 def _word_of(kind: type[StrEnum]) -> CoreSchema:
     def read(word: str) -> StrEnum:
         if word not in list(kind):
@@ -80,14 +99,22 @@ def _word_of(kind: type[StrEnum]) -> CoreSchema:
     return after(TEXT, read)
 
 
+_LONGEST_QUERY = 2000  # characters
+
 _TIME = after(DURATION, _at_least(0, "0s or longer"))
 _POSITIVE_TIME = after(DURATION, _at_least(1, "longer than 0s"))
 _COUNT = integer(least=1)
+
+_Condition = closed(
+    required(query=after(TEXT, _query)),
+    **{"for": _TIME},  # a word of Python's own
+)
 
 _Rollback = closed(
     deadline=_POSITIVE_TIME,
     min_healthy=_TIME,
     keep=_COUNT,
+    conditions=list_of(_Condition),
 )
 
 _Budget = closed(
@@ -98,7 +125,7 @@ _Budget = closed(
 _Alert = closed(
     required(match=after(mapping_to(TEXT), _not_empty)),
     action=_word_of(AlertAction),
-    **{"for": _TIME},  # a word of Python's own
+    **{"for": _TIME},
     cooldown=_TIME,
 )
 
@@ -122,10 +149,18 @@ def service_policy(extension: Data) -> ServicePolicy:
     return ServicePolicy(
         **simple,
         ignore=tuple(dict.fromkeys(extension.get("ignore", ()))),
-        rollback=RollbackPolicy(**extension.get("rollback", {})),
+        rollback=_rollback(extension.get("rollback", {})),
         budget=BudgetPolicy(**extension.get("budget", {})),
         alerts=tuple(_alert_rule(rule) for rule in extension.get("alerts", ())),
     )
+
+
+def _rollback(section: Data) -> RollbackPolicy:
+    names = {"query": "query", "for": "wait"}
+    conditions = tuple(
+        Condition(**{names[key]: value for key, value in condition.items()}) for condition in section.get("conditions", ())
+    )
+    return RollbackPolicy(**{**section, "conditions": conditions})
 
 
 def _alert_rule(rule: Data) -> AlertRule:
