@@ -61,11 +61,11 @@ def weigh(policy: ServicePolicy, answers: Answers, *, noise: Collection[str], si
 
     `noise` is `noise_of` from before the revision; `since` is `held_since` of these answers. Times are monotonic seconds.
     """
-    known = frozenset(noise)
+    holding = list(_holding(policy, answers))
     evidence: list[str] = []
     doubts: list[str] = []
-    for item in _holding(policy, answers):
-        if item.name in known or _rule_of(item.name) in known:
+    for item in holding:
+        if item.name in noise or _rule_of(item.name) in noise:
             continue
         seconds = now - since[item.name]
         text = f"{item.text}{f' for {int(seconds)} s' if seconds >= 1 else ''}{item.detail}"
@@ -75,7 +75,7 @@ def weigh(policy: ServicePolicy, answers: Answers, *, noise: Collection[str], si
         evidence=tuple(dict.fromkeys(evidence)),
         doubts=tuple(dict.fromkeys(doubts)),
         conclusive=not _unanswered(policy, answers),
-        held=frozenset(item.name for item in _holding(policy, answers)),
+        held=frozenset(item.name for item in holding),
     )
 
 
