@@ -14,9 +14,10 @@ from controller.stackfile.objects import complete_object
 from controller.stackfile.paths import Folders
 from controller.stackfile.policy import EXTENSION, ServiceExtension, StackExtension
 from controller.stackfile.problems import Findings, Path, Source
-from controller.stackfile.reader import fault, read_tree
+from controller.stackfile.reader import decode, fault
+from controller.stackfile.sound import read_sound
 from controller.stackfile.traps import warn_of_raw
-from controller.stackfile.tree import Data, TreeBuilder
+from controller.stackfile.tree import Data, read_nodes
 from controller.stackfile.validation import validate
 from controller.stackfile.versions import check_version, read_version
 
@@ -69,18 +70,16 @@ def load_document(file: str, path: str, inputs: Inputs) -> Document:
         data = inputs.read(path)
     except OSError as error:
         raise fault(file, 1, 1, f"cannot be read: {error.strerror or error}") from None
-    root, has_more = read_tree(data, file=file)
-    if not root.is_mapping:
-        raise fault(file, root.line, root.column, "the top level must be a mapping")
-    source = Source(file, root)
+    text = decode(data, file=file)
+    source = Source(file, text)
     document = Document(source=source, findings=Findings([source]))
     findings = document.findings
-    if has_more:
+    reading = read_sound(text) or read_nodes(source, findings)
+    if reading.has_more:
         findings.warn((), "only the first YAML document is read")
-    builder = TreeBuilder(findings)
-    tree = builder.build_mapping(root)
+    tree = reading.tree
     document.version = read_version(tree, findings)
-    interpolate(builder.templates, inputs.environment, findings)
+    interpolate(reading.templates, inputs.environment, findings)
     check_version(tree, document.version, findings)
     for key, value in tree.items():
         _load_top(key, value, document, inputs)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from controller.errors import ManifestError
 from controller.model.problem import Problem, Severity
-from controller.stackfile.reader import Node
+from controller.stackfile.reader import Node, read_tree
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -25,19 +26,25 @@ class Place:
     depth: int
 
 
-@dataclass(frozen=True, slots=True)
 class Source:
-    """One stack file: its name as given and its tree."""
+    """One stack file: its name as given and its text, which is read into nodes when a place is asked for."""
 
-    file: str
-    root: Node
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self._text = text
+
+    @cached_property
+    def nodes(self) -> tuple[Node, bool]:
+        """The root, and whether another document follows; raises ManifestError where the text cannot be read."""
+        return read_tree(self._text, file=self.file)
 
     def locate(self, path: Path, *, at_key: bool = False) -> Place:
         """Find the deepest existing part of `path`: a scalar's own place, otherwise that of its key.
 
         A string where a list stands names the item that mentions it, so that `networks.db` is found in `networks: [db]`.
         """
-        node, spot, found = self.root, self.root, list(path)
+        root, _ = self.nodes
+        node, spot, found = root, root, list(path)
         for depth, part in enumerate(path):
             if isinstance(part, str) and node.items():
                 found[depth] = part = node.index_of(part)

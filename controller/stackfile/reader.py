@@ -7,7 +7,7 @@ thousand nested brackets, and expands nothing that could be counted.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from yaml import YAMLError
@@ -25,7 +25,7 @@ MAX_NODES = 100_000  # after aliases are expanded; real files of a thousand serv
 class Node:
     """A scalar (`value` is its text), a sequence (a list of nodes) or a mapping (a list of pairs)."""
 
-    __slots__ = ("_index", "_mark", "_mentions", "is_mapping", "is_plain", "size", "tag", "value")
+    __slots__ = ("_index", "_mark", "_mentions", "height", "is_mapping", "is_plain", "size", "tag", "value")
 
     def __init__(self, value: Any, tag: str | None, mark: Any, *, is_plain: bool = False, is_mapping: bool = False) -> None:
         self.value = value
@@ -34,6 +34,7 @@ class Node:
         self.is_plain = is_plain
         self.is_mapping = is_mapping
         self.size = 1  # nodes in it, itself and expanded aliases included
+        self.height = 0  # levels of collections in it, itself and expanded aliases included
         self._index: dict[str, tuple[Node, Node]] | None = None
         self._mentions: dict[str, int] | None = None
 
@@ -96,14 +97,11 @@ class Node:
                 yield key.value, (key, value)
 
 
-def read_tree(data: bytes, *, file: str) -> tuple[Node, bool]:
+def read_tree(text: str, *, file: str) -> tuple[Node, bool]:
     """Read the first document of a file; the flag says whether another one follows.
 
     Raises ManifestError with the one fault that ended the reading.
     """
-    if len(data) > MAX_BYTES:
-        raise fault(file, 1, 1, f"is larger than {MAX_BYTES // 1024} KiB")
-    text = _decode(data, file)
     try:
         return _Reader(text, file).read()
     except YAMLError as error:
@@ -114,7 +112,10 @@ def fault(file: str, line: int, column: int, reason: str) -> ManifestError:
     return ManifestError([Problem(file, line, column, "", reason)])
 
 
-def _decode(data: bytes, file: str) -> str:
+def decode(data: bytes, *, file: str) -> str:
+    """The text of a file; raises ManifestError where it is too large or no text."""
+    if len(data) > MAX_BYTES:
+        raise fault(file, 1, 1, f"is larger than {MAX_BYTES // 1024} KiB")
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if wide else "utf-8-sig")
@@ -144,6 +145,15 @@ def _is_printable(char: str) -> bool:
     return char in "\t\n\r\x85" or " " <= char <= "~" or (char >= "\xa0" and char not in "\ufffe\uffff")
 
 
+def has_more(next_event: Callable[[], Any]) -> bool:
+    """Whether another document follows the one whose root has ended."""
+    next_event()  # the document's end
+    try:
+        return isinstance(next_event(), DocumentStartEvent)
+    except YAMLError:
+        return True  # what follows is never read, however broken
+
+
 class _Reader:
     """Builds nodes from events, with the nesting kept on a list of its own."""
 
@@ -164,14 +174,7 @@ class _Reader:
         root: Node | None = None
         while root is None:
             root = self._consume(self._next())
-        return root, self._has_more()
-
-    def _has_more(self) -> bool:
-        self._next()  # the document's end
-        try:
-            return isinstance(self._next(), DocumentStartEvent)
-        except YAMLError:
-            return True  # what follows is never read, however broken
+        return root, has_more(self._next)
 
     def _consume(self, event: Any) -> Node | None:
         """Take one event; the root is returned once it is complete."""
@@ -199,6 +202,8 @@ class _Reader:
             return node
         parent, key = self._open[-1], self._keys[-1]
         parent.size += node.size
+        if node.height >= parent.height:
+            parent.height = node.height + 1
         if not parent.is_mapping:
             parent.value.append(node)
         elif key is None:
@@ -214,6 +219,7 @@ class _Reader:
             raise fault(self._file, mark.line + 1, mark.column + 1, f"is nested deeper than {MAX_DEPTH} levels")
         self._count(1, event)
         node = Node([], event.tag, mark, is_mapping=is_mapping)
+        node.height = 1
         if event.anchor:
             self._anchors[event.anchor] = node
         self._open.append(node)
@@ -226,6 +232,8 @@ class _Reader:
             raise fault(self._file, mark.line + 1, mark.column + 1, f"there is no anchor &{event.anchor} above this alias")
         if node in self._open:
             raise fault(self._file, mark.line + 1, mark.column + 1, f"the value of anchor &{event.anchor} contains itself")
+        if len(self._open) + node.height > MAX_DEPTH:
+            raise fault(self._file, mark.line + 1, mark.column + 1, f"is nested deeper than {MAX_DEPTH} levels, aliases expanded")
         self._count(node.size, event)
         return node
 

@@ -43,14 +43,15 @@ class UnreadableScalarError(ValueError):
 def resolve(text: str, tag: str | None = None, *, is_plain: bool = True) -> Any:
     """Turn a scalar's text into its value: str, int, float, bool, None or Timestamp."""
     if tag is None or tag == "!":
-        return _resolve_plain(text) if is_plain else text
+        return resolve_plain(text) if is_plain else text
     if not tag.startswith(_TAG):
-        return _resolve_plain(text) if is_plain else text  # a tag of the author's own changes nothing
+        return resolve_plain(text) if is_plain else text  # a tag of the author's own changes nothing
     return _resolve_tagged(text, tag.removeprefix(_TAG))
 
 
 @lru_cache(maxsize=4096)  # a file says the same few words over and over
-def _resolve_plain(text: str) -> Any:
+def resolve_plain(text: str) -> Any:
+    """Turn a plain scalar without a tag into its value."""
     if text[:1] in "+-.0123456789" and text:
         return _number(text)
     return _CONSTANTS.get(text, text)
@@ -64,7 +65,7 @@ def _resolve_tagged(text: str, tag: str) -> Any:
             return base64.b64decode(text, validate=False).decode()
         except (binascii.Error, UnicodeDecodeError):
             raise UnreadableScalarError("is tagged !!binary and is not base64 of text") from None
-    value = _resolve_plain(text)
+    value = resolve_plain(text)
     kinds = {"int": int, "bool": bool, "null": type(None), "timestamp": Timestamp, "float": float}
     if tag == "float" and type(value) is int:
         value = float(value)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from controller.stackfile.problems import Findings, Path
-from controller.stackfile.reader import Node
+from controller.stackfile.problems import Findings, Path, Source
+from controller.stackfile.reader import Node, fault
 from controller.stackfile.scalars import UnreadableScalarError, resolve, to_text
 
 Data: TypeAlias = dict[str, Any]
@@ -22,7 +22,26 @@ class Template:
     text: str
 
 
-class TreeBuilder:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The data of a file's first document as it is written, and where variables may stand in it."""
+
+    tree: Data
+    templates: list[Template]
+    has_more: bool  # another document follows
+
+
+def read_nodes(source: Source, findings: Findings) -> Reading:
+    """Read a file through its nodes, with every fault of its keys, tags and merges; raises ManifestError where there are none."""
+    root, has_more = source.nodes
+    if not root.is_mapping:
+        raise fault(source.file, root.line, root.column, "the top level must be a mapping")
+    builder = _TreeBuilder(findings)
+    tree = builder.build_mapping(root)
+    return Reading(tree, builder.templates, has_more=has_more)
+
+
+class _TreeBuilder:
     """Builds data from nodes; every alias gets a copy of its own, so that no value is interpolated twice."""
 
     def __init__(self, findings: Findings) -> None:
@@ -43,7 +62,7 @@ class TreeBuilder:
                 merges.append(value_node)
                 continue
             key = key_node.value
-            if key_node.is_collection or not isinstance(resolve(key, key_node.tag, is_plain=key_node.is_plain), str):
+            if not _is_text(key_node):
                 self._findings.error(path, f"the key {_describe(key_node)} is not a string; quote it")
                 continue
             if key in own:
@@ -90,6 +109,13 @@ class TreeBuilder:
 
     def _duplicate(self, path: Path, node: Node) -> None:
         self._findings.error_at(node.line, node.column, (*path, node.value), "this key stands twice in the same mapping")
+
+
+def _is_text(node: Node) -> bool:
+    try:
+        return not node.is_collection and isinstance(resolve(node.value, node.tag, is_plain=node.is_plain), str)
+    except UnreadableScalarError:
+        return False
 
 
 def _describe(node: Node) -> str:

@@ -38,6 +38,7 @@ _MERGE_BOMB = "\n".join(
         for old, new in zip("abcdef", "bcdefg", strict=True)
     ]
 )
+_DEEP_BY_ALIASES = "x-a: &a0 [x]\n" + "".join(f"x-{n}: &a{n} {'[' * 62}*a{n - 1} {']' * 62}\n" for n in range(1, 50))
 
 READING = [
     _file("empty", "", "1:1", "is empty"),
@@ -66,6 +67,7 @@ READING = [
     _file("very deep lists", "x-a: " + "[" * 500_000, "1:69", "nested deeper than 64 levels"),
     _file("deep mappings", "x-a: " + "{a: " * 100_000, "1:258", "nested deeper than 64 levels"),
     _file("deep block lists", "- " * 100_000 + "x", "1:129", "nested deeper than 64 levels"),
+    _file("deep by aliases", _DEEP_BY_ALIASES, "3:72", "nested deeper than 64 levels, aliases expanded"),
     _file("an alias bomb", _BOMB, "5:38", "holds more than 100000 values"),
     _file("a merge bomb", _MERGE_BOMB, "5:75", "holds more than 100000 values"),
     _file("too many values", "x-a: [" + "a," * 120_000 + "]", "1:200001", "holds more than 100000 values"),
@@ -86,6 +88,7 @@ READING = [
     _file("a number as a key", "services:\n  web:\n    image: x\n    80: 80\n", "2:3 services.web", "`80` is not a string"),
     _file("null as a key", "services:\n  ~: {image: x}\n", "1:1 services", "`~` is not a string"),
     _file("a boolean as a key", "services:\n  true: {image: x}\n", "1:1 services", "`true` is not a string"),
+    _file("a key that does not fit its tag", "services:\n  !!int web: {image: x}\n", "1:1 services", "`web` is not a string"),
     _file("a list as a key", "services:\n  ? [a]\n  : {image: x}\n", "1:1 services", "(a list) is not a string"),
     _file("a mapping as a key", "services:\n  {a: b}: {image: x}\n", "1:1 services", "(a mapping) is not a string"),
     _file("a tag that does not fit", "services: {web: {image: x, tty: !!bool 5}}", "1:33 services.web.tty", "tagged !!bool"),
