@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from controller.core.compose import ignorable
-from controller.model.policy import AlertAction, AlertRule, BudgetPolicy, DriftMode, RollbackPolicy, ServicePolicy, StackPolicy
+from controller.model.policy import (
+    AlertAction,
+    AlertRule,
+    BudgetPolicy,
+    Condition,
+    DriftMode,
+    RollbackPolicy,
+    ServicePolicy,
+    StackPolicy,
+)
 from controller.stackfile import IGNORABLE_FIELDS
 from controller.stackfile.policy import KEYED_FIELDS
 from tests.unit.stackfile.memory import load, problem
@@ -85,6 +94,52 @@ def test_what_may_be_ignored_is_what_the_comparison_can_leave_alone(field: str) 
 def test_what_the_comparison_cannot_leave_alone_is_refused(field: str) -> None:
     assert not ignorable(field)
     assert problem(f"services: {{a: {{image: x, x-prodbreaker: {{ignore: ['{field}']}}}}}}").path.endswith("ignore[0]")
+
+
+def test_conditions_are_read_in_order_with_the_time_that_each_must_hold() -> None:
+    conditions = _policy(
+        "rollback: {keep: 3, conditions: [{query: 'up == 0', for: 1m30s}, {query: 'a > 1'}, {query: 'up == 0'}]}"
+    )
+    assert conditions.rollback == RollbackPolicy(
+        keep=3,
+        conditions=(Condition("up == 0", timedelta(seconds=90)), Condition("a > 1"), Condition("up == 0")),
+    )
+
+
+def test_a_query_takes_variables_and_keeps_its_lines() -> None:
+    above = "services:\n a:\n  image: x\n  x-prodbreaker:\n   rollback:\n    conditions:\n    - query: |\n"
+    query = '       rate(errors{service="${S}",path=~"/a$$"}[1m])\n       > ${LIMIT:-0.05}\n'
+    (condition,) = load(above + query, env={"S": "web"}).services["a"].policy.rollback.conditions
+    assert condition.query == 'rate(errors{service="web",path=~"/a$"}[1m])\n> 0.05\n'
+
+
+@pytest.mark.parametrize(
+    ("condition", "place", "reason"),
+    [
+        ("{query: ''}", "[0].query", "it is empty"),
+        ("{query: '  '}", "[0].query", "must be a PromQL expression"),
+        (f"{{query: {'x' * 2001}}}", "[0].query", "must be 2,000 characters at most; this has 2,001"),
+        ("{query: 'up{a=\"$${B}\"}'}", "[0].query", "holds ${ where variables are filled in already"),
+        ("{query: 5}", "[0].query", "must be a string; this is a number, quote it"),
+        ("{for: 5s}", "[0].query", "is required"),
+        ("{query: up, for: -1s}", "[0].for", "must be 0s or longer"),
+        ("{query: up, for: soon}", "[0].for", "not a duration"),
+        ("{query: up, wait: 5s}", "[0].wait", "not a key"),
+        ("up", "[0]", "must be a mapping"),
+    ],
+)
+def test_a_condition_that_cannot_be_is_refused_at_its_place(condition: str, place: str, reason: str) -> None:
+    found = problem(f"services: {{a: {{image: x, x-prodbreaker: {{rollback: {{conditions: [{condition}]}}}}}}}}")
+    assert found.path == f"services.a.x-prodbreaker.rollback.conditions{place}"
+    assert reason in found.reason
+
+
+def test_a_query_of_full_length_is_read_and_those_of_several_files_are_appended() -> None:
+    first, second = (
+        f"services: {{a: {{image: x, x-prodbreaker: {{rollback: {{conditions: [{{query: {query}}}]}}}}}}}}"
+        for query in ("x" * 2000, "y")
+    )
+    assert [c.query for c in load(first, second).services["a"].policy.rollback.conditions] == ["x" * 2000, "y"]
 
 
 def test_other_extensions_are_left_alone() -> None:
