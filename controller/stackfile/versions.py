@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from controller.stackfile.problems import Findings, Path
@@ -63,7 +64,9 @@ def _as_tree(table: dict[str, int]) -> Data:
     return tree
 
 
-_TREE = _as_tree(_SINCE)
+@cache
+def _keys_after(minor: int) -> Data:
+    return _as_tree({path: since for path, since in _SINCE.items() if since > minor})
 
 
 def read_version(data: Data, findings: Findings) -> int:
@@ -84,20 +87,19 @@ def read_version(data: Data, findings: Findings) -> int:
 def check_version(data: Data, minor: int, findings: Findings) -> None:
     """Report every key that the file's version does not have yet."""
     if minor < NEWEST:
-        _check(data, _TREE, minor, (), findings)
+        _check(data, _keys_after(minor), minor, (), findings)
 
 
 def _check(value: Any, tree: Data, minor: int, path: Path, findings: Findings) -> None:
-    entries: Iterable[tuple[str | int, Any]] = ()
+    everything = tree.get("*")
+    keys: Iterable[str | int] = ()
     if isinstance(value, dict):
-        entries = value.items()
-    elif isinstance(value, list):
-        entries = enumerate(value)
-    for key, item in entries:
-        branch = tree.get(str(key)) or tree.get("*")
-        if branch is None:
-            continue
-        if branch.get("", 0) > minor:
+        keys = value if everything else [key for key in value if key in tree]
+    elif isinstance(value, list) and everything:
+        keys = range(len(value))
+    for key in keys:
+        branch = everything or tree[str(key)]
+        if "" in branch:
             findings.error((*path, key), f"came with version 3.{branch['']}; this file says 3.{minor}", at_key=True)
         else:
-            _check(item, branch, minor, (*path, key), findings)
+            _check(value[key], branch, minor, (*path, key), findings)

@@ -76,6 +76,18 @@ def test_no_version_and_3_mean_the_newest(head: str) -> None:
     assert load(f"{head}services: {{a: {{image: x, oom_score_adj: 5}}}}").services.keys() == {"a"}
 
 
+@pytest.mark.parametrize(
+    "services", ["{a: {image: x, init: {'': 1}}}", "[{'': 1}]", "{'': {image: x}}", "{a: {secrets: {'': 1}}}"]
+)
+def test_an_empty_name_is_no_version(services: str) -> None:
+    assert problems(f'version: "3.8"\nservices: {services}')
+
+
+def test_a_key_of_an_item_has_an_age_too() -> None:
+    (found,) = problems('version: "3.1"\nservices:\n  a: {image: x, ports: ["1:1", {target: 80}]}')
+    assert (found.line, found.column, found.path) == (3, 33, "services.a.ports[1].target")
+
+
 def test_files_must_agree_on_the_version() -> None:
     (found,) = problems('version: "3.8"\n', 'version: "3.9"\n')
     assert (found.file, found.line, found.path) == ("2.yml", 1, "version")
