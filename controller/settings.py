@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +14,7 @@ from controller.core.images import Resolve
 from controller.errors import SettingsError
 
 _TOKEN_LIMIT = 64 * 1024  # bytes; a larger file is not a token
+_NOT_IN_A_BASE = re.compile(r"[?#\s\x00-\x1f]")
 
 
 class Settings(BaseSettings):
@@ -52,6 +55,12 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=64)] = 8
     """Services that may be worked on at once."""
 
+    prometheus: Annotated[str, Field(repr=False)] = ""
+    """Prometheus' base URL, such as http://prometheus:9090, where conditions are asked; without one nothing is measured."""
+
+    prometheus_token_file: Path | None = None
+    """File that holds the bearer token for Prometheus; the URL may carry user:password@ instead."""
+
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 
@@ -71,20 +80,50 @@ class Settings(BaseSettings):
             raise ValueError("must be ADDRESS:PORT, such as 127.0.0.1:8900")
         return value
 
+    @field_validator("prometheus")
+    @classmethod
+    def _base_url(cls, value: str) -> str:
+        """The value is never repeated: it may carry a password."""
+        try:
+            url = urlsplit(value)
+            sound = url.scheme in ("http", "https") and url.hostname and url.port != 0
+        except ValueError:
+            sound = False
+        if value and (not sound or _NOT_IN_A_BASE.search(value)):
+            raise ValueError("must be a base URL, such as http://prometheus:9090, without ?, # and blanks")
+        return value
+
     def bearer_token(self) -> str | None:
         """The token from its file or the environment, None if there is none. Raises SettingsError."""
         if self.token_file is None:
             # Of a header, too, the blanks around its credentials do not count.
             return (self.token.get_secret_value().strip() or None) if self.token else None
-        try:
-            with self.token_file.open("rb") as file:
-                raw = file.read(_TOKEN_LIMIT + 1)
-            text = raw.decode().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"PRODBREAKER_TOKEN_FILE: {self.token_file} cannot be read: {error}") from error
-        if not text or len(raw) > _TOKEN_LIMIT:
-            raise SettingsError(f"PRODBREAKER_TOKEN_FILE: {self.token_file} holds no token")
-        return text
+        return _read_token(self.token_file, "PRODBREAKER_TOKEN_FILE")
+
+    def prometheus_token(self) -> str | None:
+        """The token for Prometheus, None without a file. Raises SettingsError, also where the URL has credentials of its own."""
+        variable = "PRODBREAKER_PROMETHEUS_TOKEN_FILE"
+        if self.prometheus_token_file is None:
+            return None
+        if not self.prometheus or "@" in urlsplit(self.prometheus).netloc:
+            reason = "carries credentials already" if self.prometheus else "is not set"
+            raise SettingsError(f"{variable}: PRODBREAKER_PROMETHEUS {reason}")
+        token = _read_token(self.prometheus_token_file, variable)
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise SettingsError(f"{variable}: {self.prometheus_token_file} holds something else than one token")
+        return token
+
+
+def _read_token(path: Path, variable: str) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_TOKEN_LIMIT + 1)
+        text = raw.decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{variable}: {path} cannot be read: {error}") from error
+    if not text or len(raw) > _TOKEN_LIMIT:
+        raise SettingsError(f"{variable}: {path} holds no token")
+    return text
 
 
 def read_settings(**overrides: Any) -> Settings:

@@ -59,6 +59,19 @@ def test_the_environment_is_read_and_the_command_line_wins(monkeypatch: pytest.M
         ("LISTEN", "127.0.0.1:http", "must be ADDRESS:PORT"),
         ("LISTEN", "127.0.0.1:\N{SUPERSCRIPT TWO}", "must be ADDRESS:PORT"),
         ("LISTEN", "127.0.0.1:65536", "must be ADDRESS:PORT"),
+        ("PROMETHEUS", "prometheus:9090", "must be a base URL, such as http://prometheus:9090"),
+        ("PROMETHEUS", "ftp://p", "must be a base URL"),
+        ("PROMETHEUS", "http://", "must be a base URL"),
+        ("PROMETHEUS", "http://:9090", "must be a base URL"),
+        ("PROMETHEUS", "http://p:port", "must be a base URL"),
+        ("PROMETHEUS", "http://p:65536", "must be a base URL"),
+        ("PROMETHEUS", "http://p:0", "must be a base URL"),
+        ("PROMETHEUS", "http://[::1", "must be a base URL"),
+        ("PROMETHEUS", "http://p/?a=b", "must be a base URL"),
+        ("PROMETHEUS", "http://p/#a", "must be a base URL"),
+        ("PROMETHEUS", "http://p /", "must be a base URL"),
+        ("PROMETHEUS", " http://p", "must be a base URL"),
+        ("PROMETHEUS", "http://p\n", "must be a base URL"),
         ("LOG_LEVEL", "LOUD", "must be DEBUG, INFO, WARNING or ERROR"),
         ("RESOLVE_IMAGE", "perhaps", "should be 'always', 'changed' or 'never'"),
         ("PRUNE", "perhaps", "should be a valid boolean"),
@@ -156,3 +169,53 @@ def test_a_token_file_without_a_token_is_refused_rather_than_passed_over(
 def test_a_folder_is_no_token_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"^PRODBREAKER_TOKEN_FILE: .*cannot be read"):
         read_settings(token_file=tmp_path).bearer_token()
+
+
+@pytest.mark.parametrize("url", ["", "http://p", "https://p:9090/", "http://me:a%40b@p:9090/behind/proxy", "http://[::1]:9090"])
+def test_a_base_url_of_prometheus_is_taken_as_it_is_and_its_credentials_are_not_shown(url: str) -> None:
+    settings = read_settings(prometheus=url)
+
+    assert settings.prometheus == url
+    assert settings.prometheus_token() is None
+    assert "a%40b" not in repr(settings)
+
+
+def test_a_base_url_that_is_refused_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRODBREAKER_PROMETHEUS", "http://me:planted#password@p:9090")
+
+    with pytest.raises(SettingsError) as refused:
+        read_settings()
+
+    assert "planted" not in str(refused.value)
+    assert "planted" not in str(refused.value.__cause__)
+
+
+def test_the_token_for_prometheus_comes_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(" t0ken\n")
+
+    assert read_settings(prometheus="http://p", prometheus_token_file=tmp_path / "token").prometheus_token() == "t0ken"
+
+
+@pytest.mark.parametrize(
+    ("url", "content", "reason"),
+    [
+        ("http://p", None, "cannot be read: "),
+        ("http://p", "", "holds no token"),
+        ("http://p", "two\nlines", "holds something else than one token"),
+        ("http://p", "two words", "holds something else than one token"),
+        ("http://p", "schl\N{LATIN SMALL LETTER U WITH DIAERESIS}ssel", "holds something else than one token"),
+        ("", "t0ken", "PRODBREAKER_PROMETHEUS is not set"),
+        ("http://me@p", "t0ken", "PRODBREAKER_PROMETHEUS carries credentials already"),
+    ],
+)
+def test_a_token_for_prometheus_that_cannot_be_used_is_refused(
+    tmp_path: Path, url: str, content: str | None, reason: str
+) -> None:
+    if content is not None:
+        (tmp_path / "token").write_text(content)
+
+    with pytest.raises(SettingsError) as refused:
+        read_settings(prometheus=url, prometheus_token_file=tmp_path / "token").prometheus_token()
+
+    assert str(refused.value).startswith("PRODBREAKER_PROMETHEUS_TOKEN_FILE: ")
+    assert reason in str(refused.value)
