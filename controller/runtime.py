@@ -6,12 +6,15 @@ import asyncio
 import logging
 import os
 import random
+import secrets
 import signal
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
 from watchfiles import awatch
@@ -21,22 +24,27 @@ from controller.adapters.files import load_files
 from controller.adapters.journal import SqliteJournal
 from controller.adapters.logs import Redactor, configure_logging
 from controller.adapters.metrics import Metrics
-from controller.adapters.swarm import DockerSwarm, resolve_endpoint
+from controller.adapters.prometheus import Prometheus
+from controller.adapters.swarm import DockerSwarm, Endpoint, resolve_endpoint
 from controller.core.planner import Options
 from controller.engine.apply import plan_stack
 from controller.engine.board import Board
-from controller.engine.clock import SystemClock
+from controller.engine.clock import LeaseClock, SystemClock
 from controller.engine.declarations import Declarations
 from controller.engine.executor import Executor
+from controller.engine.leader import Leader
 from controller.engine.loop import Loop, run_workers
 from controller.engine.memory import Memory
 from controller.engine.observer import Observer
 from controller.engine.pausing import set_paused
+from controller.engine.ports import Clock
 from controller.engine.reconciler import Reconciler, World
+from controller.engine.signals import SignalWatch
 from controller.engine.workqueue import WorkQueue
 from controller.errors import JournalError, SettingsError
 from controller.model.plan import ObjectKind, Plan
-from controller.model.spec import DesiredStack
+from controller.model.policy import AlertAction
+from controller.model.spec import DesiredService, DesiredStack
 from controller.model.status import Key, ServiceStatus, Sync
 from controller.settings import Settings
 from controller.sources.docker_events import DockerEvents
@@ -70,14 +78,28 @@ async def _run(settings: Settings) -> None:
 class Controller:
     """The parts, wired; answers what the web asks (controller.web.ports)."""
 
-    def __init__(self, settings: Settings, world: World, swarm: DockerSwarm, recorder: Metrics, redactor: Redactor) -> None:
-        self._settings, self._world, self._swarm, self._recorder = settings, world, swarm, recorder
+    def __init__(
+        self,
+        settings: Settings,
+        world: World,
+        swarm: DockerSwarm,
+        recorder: Metrics,
+        redactor: Redactor,
+        watch: SignalWatch,
+        leader: Leader | None,
+    ) -> None:
+        self._settings, self._world, self._swarm, self._recorder, self._watch = settings, world, swarm, recorder, watch
+        self._leader = leader
+        if leader is None:
+            recorder.leads(leads=True)
+        else:
+            leader.on_change = self._follow
         self._queue = WorkQueue(jitter=jittered)
         self._loop = Loop(self._queue, Reconciler(world), world.observer, recorder)
         self._events = DockerEvents(
             swarm, self._queue, world.declarations, world.observer, recorder, world.clock, jitter=jittered
         )
-        load = partial(_load, redactor)
+        load = partial(_load, redactor, is_measured=bool(settings.prometheus))
         self._manifests = Manifests(settings.manifests, load, world.declarations, self._queue, recorder)
 
     @classmethod
@@ -98,7 +120,10 @@ class Controller:
             await memory.load()
         except JournalError as error:
             log.error("journal", extra={"fields": {"reason": str(error)}})  # noqa: TRY400 - it goes on without memories
-        swarm = DockerSwarm(resolve_endpoint(os.environ), on_call=recorder.api_call, workers=settings.workers)
+        endpoint = resolve_endpoint(os.environ)
+        leader = contender(settings, endpoint, recorder, cleanup)
+        may_write = leader.may_write if leader else _alone
+        swarm = DockerSwarm(endpoint, on_call=recorder.api_call, may_write=may_write, workers=settings.workers)
         cleanup.push_async_callback(swarm.close)
         world = World(
             swarm=swarm,
@@ -112,7 +137,7 @@ class Controller:
             clock=clock,
             options=Options(resolve=settings.resolve_image, prune=settings.prune, own_stack=settings.own_stack),
         )
-        return cls(settings, world, swarm, recorder, redactor)
+        return cls(settings, world, swarm, recorder, redactor, measurements(settings, redactor, clock, cleanup), leader)
 
     async def serve(self, cleanup: AsyncExitStack) -> None:
         """Open the HTTP interface. Raises SettingsError when its address cannot be had."""
@@ -143,9 +168,11 @@ class Controller:
         }
         tasks = [asyncio.create_task(task, name=name) for name, task in eternal.items()]
         workers = asyncio.create_task(run_workers(self._loop, self._settings.workers), name="workers")
+        election = [asyncio.create_task(self._leader.run(), name="lease")] if self._leader else []
         stopped = asyncio.create_task(stop.wait(), name="stop")
-        done, _ = await asyncio.wait([*tasks, workers, stopped], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([*tasks, *election, workers, stopped], return_when=asyncio.FIRST_COMPLETED)
         await self._drain([*tasks, stopped], workers)
+        await self._step_down(election)
         for task in done - {stopped}:  # one that should never end did
             task.result()
             raise RuntimeError(f"the task {task.get_name()} ended by itself")
@@ -166,7 +193,28 @@ class Controller:
             log.error("journal", extra={"fields": {"reason": str(error)}})  # noqa: TRY400 - a full disk is no bug to trace
         log.info("stopped")
 
+    async def _step_down(self, election: Sequence[asyncio.Task[None]]) -> None:
+        """After the last pass, since those under way go on to write: the lease is renewed until then."""
+        for task in election:
+            task.cancel()
+        await asyncio.gather(*election, return_exceptions=True)
+        if self._leader:
+            await self._leader.release()
+
+    def _follow(self, leads: bool) -> None:  # noqa: FBT001 - a callback's only argument
+        """Whoever begins to lead looks at everything anew: what was seen before may be what the one before it has changed."""
+        if leads:
+            self._world.observer.forget_all()
+            for key in self._world.declarations.keys():  # noqa: SIM118 - a method of its own, not a mapping's
+                self._queue.add(key, reason="leads now")
+
     # What the web asks.
+
+    def leads(self) -> bool:
+        return self._leader is None or self._leader.leads
+
+    def leader(self) -> str:
+        return self._leader.leader if self._leader else ""
 
     def readiness(self) -> Mapping[str, bool]:
         keys = self._world.declarations.keys()
@@ -230,12 +278,47 @@ def later(seconds: float) -> float:
     return seconds * random.uniform(1, 1 + _JITTER)  # noqa: S311 - as above
 
 
-def _load(redactor: Redactor, path: Path, name: str) -> DesiredStack:
+def measurements(settings: Settings, redactor: Redactor, clock: Clock, cleanup: AsyncExitStack) -> SignalWatch:
+    """The watch over conditions and alerts; without an address of Prometheus it measures nothing. Raises SettingsError."""
+    token = settings.prometheus_token()
+    if not settings.prometheus:
+        return SignalWatch(None, clock)
+    password = urlsplit(settings.prometheus).password or ""
+    redactor.hide(secret for secret in (token, password, unquote(password)) if secret)
+    prometheus = Prometheus(settings.prometheus, token=token)
+    cleanup.push_async_callback(prometheus.close)
+    return SignalWatch(prometheus, clock)
+
+
+def contender(settings: Settings, endpoint: Endpoint, recorder: Metrics, cleanup: AsyncExitStack) -> Leader | None:
+    """This controller's part in the election, on threads of its own so that no other call delays a renewal; None without a lease."""
+    seconds = settings.lease_seconds
+    if not seconds:
+        return None
+    swarm = DockerSwarm(endpoint, on_call=recorder.api_call, workers=2, call_seconds=seconds / 4)
+    cleanup.push_async_callback(swarm.close)
+    holder = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    return Leader(swarm, LeaseClock(), recorder, holder=holder, seconds=seconds, jitter=jittered)
+
+
+def _alone() -> bool:
+    return True
+
+
+def _load(redactor: Redactor, path: Path, name: str, *, is_measured: bool) -> DesiredStack:
     """Read a manifest. The controller's own settings are none of its business, and no log will show its secrets."""
     environment = {key: text for key, text in os.environ.items() if not key.startswith("PRODBREAKER_")}
     stack = load_files([str(path)], stack=name, environment=environment)
     redactor.hide(secret.content for secret in stack.secrets.values() if len(secret.content) >= _SHORTEST_SECRET)
+    if not is_measured and (unasked := [service.name for service in stack.services.values() if _wants_measurements(service)]):
+        fields = {"stack": name, "services": unasked, "reason": "PRODBREAKER_PROMETHEUS is not set"}
+        log.warning("conditions are not asked", extra={"fields": fields})
     return stack
+
+
+def _wants_measurements(service: DesiredService) -> bool:
+    policy = service.policy
+    return bool(policy.rollback.conditions) or any(rule.action is AlertAction.ROLLBACK for rule in policy.alerts)
 
 
 async def _changes(directory: Path, stop: asyncio.Event) -> AsyncIterator[object]:
