@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from controller.model.incident import FaultKind, Incident, IncidentState
 from controller.model.plan import Change, ObjectKind, Reason, Verb
 from controller.model.status import ServiceStatus
 
@@ -83,6 +84,18 @@ class Journal(Protocol):
         """Every remembered value whose name begins so."""
         ...
 
+    async def keep_incidents(self, incidents: Sequence[Incident]) -> None:
+        """Store them all or none, each in place of what was known under its id."""
+        ...
+
+    async def incidents(
+        self, *, limit: int, service: str | None = None, states: Collection[IncidentState] = tuple(IncidentState)
+    ) -> Sequence[Incident]:
+        """Those that have not ended first, then the newest."""
+        ...
+
+    async def incident(self, number: int) -> Incident | None: ...
+
 
 class Recorder(Protocol):
     """Counts what happens. Never raises, never waits."""
@@ -113,6 +126,22 @@ class Recorder(Protocol):
         """How many stack files cannot be read now."""
         ...
 
+    def incidents_open(self, kind: FaultKind, count: int) -> None:
+        """How many faults of a kind have not ended."""
+        ...
+
+    def incident_detected(self, kind: FaultKind, seconds: float) -> None:
+        """From the fault, by the engine's stamps, to its detection."""
+        ...
+
+    def incident_acted(self, kind: FaultKind, seconds: float) -> None:
+        """From the detection to the end of the first action."""
+        ...
+
+    def incident_recovered(self, kind: FaultKind, seconds: float) -> None:
+        """From the fault, or where its time is not known from the detection, to its end."""
+        ...
+
 
 class SilentRecorder:
     """Counts nothing: for commands that end by themselves."""
@@ -132,3 +161,11 @@ class SilentRecorder:
     def stream_up(self, *, up: bool) -> None: ...
 
     def manifest_errors(self, count: int) -> None: ...
+
+    def incidents_open(self, kind: FaultKind, count: int) -> None: ...
+
+    def incident_detected(self, kind: FaultKind, seconds: float) -> None: ...
+
+    def incident_acted(self, kind: FaultKind, seconds: float) -> None: ...
+
+    def incident_recovered(self, kind: FaultKind, seconds: float) -> None: ...

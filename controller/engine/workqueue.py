@@ -20,6 +20,7 @@ class Due:
     key: Key
     reason: str
     since: float  # loop time, seconds
+    happened: float | None = None  # when the first of the changes that made it due came about, by the engine's wall clock
 
 
 class WorkQueue:
@@ -45,8 +46,8 @@ class WorkQueue:
     def is_idle(self) -> bool:
         return not self._dirty and not self._working
 
-    def add(self, key: Key, *, reason: str) -> None:
-        """Make a key due now. The first reason is kept, the newest time counts."""
+    def add(self, key: Key, *, reason: str, happened: float | None = None) -> None:
+        """Make a key due now. The first reason and the first `happened` are kept, the newest `since` counts."""
         if self._closed:
             return
         timer = self._timers.pop(key, None)
@@ -54,7 +55,9 @@ class WorkQueue:
             timer.cancel()
         now = asyncio.get_running_loop().time()
         waiting = self._dirty.get(key)
-        self._dirty[key] = Due(key, waiting.reason if waiting else reason, now)
+        if waiting is not None:
+            reason, happened = waiting.reason, happened if waiting.happened is None else waiting.happened
+        self._dirty[key] = Due(key, reason, now, happened)
         if waiting is None and key not in self._working:
             self._ready.append(key)
             self._wakeup.set()

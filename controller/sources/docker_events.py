@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from contextlib import aclosing
 
+from controller.core.lease import LEASE_NAME
 from controller.core.state import STATE_NAME
 from controller.engine.declarations import Declarations
 from controller.engine.observer import SHARED_KINDS, Observer
@@ -99,24 +100,27 @@ class DockerEvents:
         if event.kind == "stream":
             self._observer.forget_all()
             self._add_all(f"event stream {event.action}")
+        elif event.attributes.get("name") == LEASE_NAME:
+            return  # renewed every few seconds, and of no concern to any service
         elif event.kind in _SHARED:
             self._observer.invalidate(_SHARED[event.kind])
             concerns_services = event.kind == "node" or event.attributes.get("name") == STATE_NAME
             self._add_all(f"{event.kind} {event.action}", shared_only=not concerns_services)
         elif event.kind == ObjectKind.SERVICE:
-            self._add_service(event.attributes.get("name", ""), f"service {event.action}")
+            self._add_service(event.attributes.get("name", ""), event)
         elif event.kind == "container" and event.action.startswith(_CONTAINER_NEWS):
-            self._add_service(event.attributes.get(_SERVICE_NAME, ""), f"container {event.action}")
+            self._add_service(event.attributes.get(_SERVICE_NAME, ""), event)
 
     def _add_all(self, reason: str, *, shared_only: bool = False) -> None:
         for key in self._declarations.keys():  # noqa: SIM118 - a method of its own, not a mapping's
             if key.service is None or not shared_only:
                 self._queue.add(key, reason=reason)
 
-    def _add_service(self, name: str, reason: str) -> None:
+    def _add_service(self, name: str, event: SwarmEvent) -> None:
         key = self._declarations.owner(name)
         if key is not None:
-            self._queue.add(key, reason=reason)
+            happened = event.time_nano / 1e9 if event.time_nano else None
+            self._queue.add(key, reason=f"{event.kind} {event.action}", happened=happened)
 
     def _set_up(self, *, up: bool) -> None:
         self.is_up = up

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller.engine.ports import EngineFacts, SwarmEvent
 from controller.engine.records import ActionOutcome, ActionRecord, PassRecord, PassResult, SilentRecorder
 from controller.errors import JournalError
+from controller.model.incident import FaultKind, Incident, IncidentState
 from controller.model.observation import ResolvedImage
 from controller.model.plan import ObjectKind, Verb
 from controller.model.spec import Json
@@ -105,11 +106,12 @@ class FakeSwarm:
 
 @dataclass
 class FakeJournal:
-    """Implements controller.engine.records.Journal; `broken` makes every write fail."""
+    """Implements controller.engine.records.Journal; `broken` makes every write fail, and every look at incidents."""
 
     passes: list[PassRecord] = field(default_factory=list)
     actions: list[ActionRecord] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
+    known: dict[int, Incident] = field(default_factory=dict)
     broken: bool = False
 
     @property
@@ -134,6 +136,21 @@ class FakeJournal:
     async def notes(self, *, prefix: str = "") -> Mapping[str, str]:
         return {name: value for name, value in self.kept.items() if name.startswith(prefix)}
 
+    async def keep_incidents(self, incidents: Sequence[Incident]) -> None:
+        self._check()
+        self.known |= {incident.id: incident for incident in incidents}
+
+    async def incidents(
+        self, *, limit: int, service: str | None = None, states: Collection[IncidentState] = tuple(IncidentState)
+    ) -> Sequence[Incident]:
+        self._check()
+        found = [item for item in self.known.values() if item.state in states and service in (None, item.service)]
+        return sorted(found, key=lambda item: (item.ended is not None, -item.id))[:limit]
+
+    async def incident(self, number: int) -> Incident | None:
+        self._check()
+        return self.known.get(number)
+
     def _check(self) -> None:
         if self.broken:
             raise JournalError("the disk is full")
@@ -149,6 +166,8 @@ class FakeRecorder(SilentRecorder):
         self.stream: list[bool] = []
         self.events = 0
         self.broken_manifests = 0
+        self.open_incidents: dict[FaultKind, int] = {}
+        self.timed: list[tuple[str, FaultKind, float]] = []
 
     def pass_done(self, result: PassResult, seconds: float) -> None:
         self.passes[result] += 1
@@ -167,6 +186,18 @@ class FakeRecorder(SilentRecorder):
 
     def manifest_errors(self, count: int) -> None:
         self.broken_manifests = count
+
+    def incidents_open(self, kind: FaultKind, count: int) -> None:
+        self.open_incidents[kind] = count
+
+    def incident_detected(self, kind: FaultKind, seconds: float) -> None:
+        self.timed.append(("detected", kind, seconds))
+
+    def incident_acted(self, kind: FaultKind, seconds: float) -> None:
+        self.timed.append(("acted", kind, seconds))
+
+    def incident_recovered(self, kind: FaultKind, seconds: float) -> None:
+        self.timed.append(("recovered", kind, seconds))
 
 
 class LoopClock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from controller.adapters.swarm import DockerSwarm, resolve_endpoint
 from controller.core.planner import Options
@@ -16,6 +16,7 @@ from controller.engine.observer import Observer
 from controller.engine.reconciler import Reconciler, World
 from controller.engine.records import ActionRecord, PassRecord, SilentRecorder
 from controller.engine.workqueue import Due
+from controller.model.incident import Incident, IncidentState
 from controller.model.spec import DesiredStack
 from controller.model.status import Key
 
@@ -36,6 +37,16 @@ class ForgetfulJournal:
 
     async def notes(self, *, prefix: str = "") -> Mapping[str, str]:
         return {}
+
+    async def keep_incidents(self, incidents: Sequence[Incident]) -> None: ...
+
+    async def incidents(
+        self, *, limit: int, service: str | None = None, states: Collection[IncidentState] = tuple(IncidentState)
+    ) -> Sequence[Incident]:
+        return ()
+
+    async def incident(self, number: int) -> Incident | None:
+        return None
 
 
 async def pass_over(desired: DesiredStack, environment: Mapping[str, str]) -> list[str]:

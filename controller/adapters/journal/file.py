@@ -6,65 +6,25 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import peewee
 
-from controller.engine.records import ActionOutcome, ActionRecord, PassRecord
+from controller.adapters.journal.rows import MODELS, Actions, Incidents, Notes, Passes, action_of, incident_of, row_of
+from controller.engine.records import ActionRecord, PassRecord
 from controller.errors import JournalError
-from controller.model.plan import Change, ObjectKind, Reason, Verb
+from controller.model.incident import Incident, IncidentState
 
 log = logging.getLogger("prodbreaker.journal")
 
-SCHEMA = 1  # in the file's user_version
+SCHEMA = 2  # in the file's user_version; 1 knew no incidents
 PRUNED_EVERY = 1_000  # rows written
 BUSY_SECONDS = 5.0  # somebody else may look into the file
 LONGEST_TEXT = 2_000  # characters of a reason or message
-
-
-class _Passes(peewee.Model):
-    id = peewee.AutoField()
-    reconcile_id = peewee.TextField()
-    key = peewee.TextField()
-    started = peewee.DoubleField()
-    seconds = peewee.DoubleField()
-    result = peewee.TextField()
-    reason = peewee.TextField()
-
-    class Meta:
-        table_name = "passes"
-
-
-class _Actions(peewee.Model):
-    id = peewee.AutoField()
-    reconcile_id = peewee.TextField()
-    key = peewee.TextField(index=True)
-    verb = peewee.TextField()
-    kind = peewee.TextField()
-    name = peewee.TextField()
-    reason = peewee.TextField()
-    outcome = peewee.TextField()
-    time = peewee.DoubleField()
-    seconds = peewee.DoubleField()
-    changes = peewee.TextField()  # JSON: [field, old, new] each, masked
-    message = peewee.TextField()
-
-    class Meta:
-        table_name = "actions"
-
-
-class _Notes(peewee.Model):
-    name = peewee.TextField(primary_key=True)
-    value = peewee.TextField()
-
-    class Meta:
-        table_name = "notes"
-
-
-_MODELS: list[Any] = [_Passes, _Actions, _Notes]
+KEPT_INCIDENTS = 2_000  # that have ended; those that have not are never dropped
 
 
 class JournalFile:
@@ -99,7 +59,7 @@ class JournalFile:
 
     def add_pass(self, record: PassRecord) -> None:
         self._add(
-            _Passes.insert(
+            Passes.insert(
                 reconcile_id=record.reconcile_id,
                 key=record.key,
                 started=record.started,
@@ -111,7 +71,7 @@ class JournalFile:
 
     def add_action(self, record: ActionRecord) -> None:
         self._add(
-            _Actions.insert(
+            Actions.insert(
                 reconcile_id=record.reconcile_id,
                 key=record.key,
                 verb=record.verb.value,
@@ -127,16 +87,32 @@ class JournalFile:
         )
 
     def add_note(self, name: str, value: str) -> None:
-        _Notes.insert(name=name, value=value).on_conflict("replace").execute(self._database)
+        Notes.insert(name=name, value=value).on_conflict("replace").execute(self._database)
 
     def recent_actions(self, limit: int, key: str | None) -> list[ActionRecord]:
-        query = _Actions.select().order_by(_Actions.id.desc()).limit(limit)
+        query = Actions.select().order_by(Actions.id.desc()).limit(limit)
         if key is not None:
-            query = query.where(_Actions.key == key)
-        return [_action(row) for row in query.dicts().execute(self._database)]
+            query = query.where(Actions.key == key)
+        return [action_of(row) for row in query.dicts().execute(self._database)]
+
+    def keep_incidents(self, incidents: Sequence[Incident]) -> None:
+        for incident in incidents:
+            Incidents.insert(**row_of(incident)).on_conflict("replace").execute(self._database)
+        self._unpruned += len(incidents)
+
+    def incidents(self, limit: int, service: str | None, states: Collection[IncidentState]) -> list[Incident]:
+        query = Incidents.select().where(Incidents.state.in_([state.value for state in states]))
+        if service is not None:
+            query = query.where(Incidents.service == service)
+        query = query.order_by(Incidents.ended.is_null(False), Incidents.id.desc()).limit(limit)
+        return [incident_of(row) for row in query.dicts().execute(self._database)]
+
+    def incident(self, number: int) -> Incident | None:
+        rows = Incidents.select().where(Incidents.id == number).dicts().execute(self._database)
+        return next((incident_of(row) for row in rows), None)
 
     def notes(self, prefix: str) -> dict[str, str]:
-        rows = _Notes.select().dicts().execute(self._database)
+        rows = Notes.select().dicts().execute(self._database)
         return {row["name"]: row["value"] for row in rows if row["name"].startswith(prefix)}
 
     def _attempt(self, works: Sequence[Callable[[JournalFile], Any]]) -> list[Any]:
@@ -157,15 +133,15 @@ class JournalFile:
         self._inode = self._inode_now()
         self._database.connect()
         found = self._database.pragma("user_version")
-        if found == 0:
-            with self._database.bind_ctx(_MODELS), self._database.atomic():
-                self._database.create_tables(_MODELS)
-        elif found != SCHEMA:
+        if found > SCHEMA:
             raise peewee.DatabaseError(f"malformed: written by another version, schema {found}")
-        else:
-            complaint = self._database.pragma("quick_check")
-            if complaint != "ok":
-                raise peewee.DatabaseError(f"malformed: {complaint}")
+        complaint = self._database.pragma("quick_check") if found else "ok"
+        if complaint != "ok":
+            raise peewee.DatabaseError(f"malformed: {complaint}")
+        if found < SCHEMA:
+            added = [Incidents] if found else MODELS
+            with self._database.bind_ctx(added), self._database.atomic():
+                self._database.create_tables(added)
         self._database.pragma("user_version", SCHEMA)  # written each time, as a proof that the file can be
         self._prune()
 
@@ -192,26 +168,12 @@ class JournalFile:
         self._unpruned += 1
 
     def _prune(self) -> None:
-        for rows in (_Passes, _Actions):
+        for rows in (Passes, Actions):
             newest = rows.select(peewee.fn.MAX(rows.id)).scalar(self._database) or 0
             rows.delete().where(rows.id <= newest - self._kept_rows).execute(self._database)
+        surplus = Incidents.select(Incidents.id).where(Incidents.ended.is_null(False)).order_by(Incidents.id.desc())
+        Incidents.delete().where(Incidents.id.in_(surplus.offset(KEPT_INCIDENTS).limit(-1))).execute(self._database)
         self._unpruned = 0
-
-
-def _action(row: Mapping[str, Any]) -> ActionRecord:
-    return ActionRecord(
-        reconcile_id=row["reconcile_id"],
-        key=row["key"],
-        verb=Verb(row["verb"]),
-        kind=ObjectKind(row["kind"]),
-        name=row["name"],
-        reason=Reason(row["reason"]),
-        outcome=ActionOutcome(row["outcome"]),
-        time=row["time"],
-        seconds=row["seconds"],
-        changes=tuple(Change(*change) for change in json.loads(row["changes"])),
-        message=row["message"],
-    )
 
 
 def _is_damage(error: Exception) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from controller.adapters.journal.file import JournalFile
 from controller.engine.records import ActionRecord, PassRecord, PassResult
 from controller.errors import JournalError
+from controller.model.incident import Incident, IncidentState
 
 T = TypeVar("T")
 
@@ -67,6 +68,17 @@ class SqliteJournal:
 
     async def notes(self, *, prefix: str = "") -> Mapping[str, str]:
         return await self._submit(lambda file: file.notes(prefix), writes=False)
+
+    async def keep_incidents(self, incidents: Sequence[Incident]) -> None:
+        await self._submit(lambda file: file.keep_incidents(incidents))
+
+    async def incidents(
+        self, *, limit: int, service: str | None = None, states: Collection[IncidentState] = tuple(IncidentState)
+    ) -> Sequence[Incident]:
+        return await self._submit(lambda file: file.incidents(limit, service, states), writes=False)
+
+    async def incident(self, number: int) -> Incident | None:
+        return await self._submit(lambda file: file.incident(number), writes=False)
 
     def _says_something(self, record: PassRecord) -> bool:
         """A pass that changed something always does; others where they end differently than the one before, or much later."""

@@ -6,6 +6,7 @@ from prometheus_client import generate_latest
 
 from controller.adapters.metrics import Metrics
 from controller.engine.records import ActionOutcome, PassResult, Recorder, SilentRecorder
+from controller.model.incident import FaultKind
 from controller.model.plan import ObjectKind, Verb
 from controller.model.status import Health, ServiceStatus, Sync
 
@@ -23,6 +24,10 @@ def _feed(recorder: Recorder) -> None:
     recorder.event_seen()
     recorder.stream_up(up=True)
     recorder.manifest_errors(2)
+    recorder.incidents_open(FaultKind.BAD_REVISION, 3)
+    recorder.incident_detected(FaultKind.MISSING, 0.03)
+    recorder.incident_acted(FaultKind.MISSING, 0.2)
+    recorder.incident_recovered(FaultKind.MISSING, 4.0)
 
 
 def test_everything_recorded_can_be_scraped() -> None:
@@ -42,6 +47,11 @@ def test_everything_recorded_can_be_scraped() -> None:
         'prodbreaker_out_of_sync_services{stack="shop"} 1.0',
         "prodbreaker_event_stream_up 1.0",
         "prodbreaker_manifest_errors 2.0",
+        'prodbreaker_incidents_open{kind="bad revision"} 3.0',
+        'prodbreaker_incidents_open{kind="brake"} 0.0',
+        'prodbreaker_incident_detect_seconds_bucket{kind="missing",le="0.05"} 1.0',
+        'prodbreaker_incident_act_seconds_bucket{kind="missing",le="0.25"} 1.0',
+        'prodbreaker_incident_recover_seconds_bucket{kind="missing",le="5.0"} 1.0',
         'prodbreaker_build_info{version="0.1.0"} 1.0',
     ):
         assert line in text.splitlines()

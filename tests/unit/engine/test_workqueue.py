@@ -187,3 +187,15 @@ async def test_a_closed_queue_hands_out_nothing_and_takes_nothing() -> None:
     await asyncio.sleep(10)
     assert await queue.get() is None
     assert queue.is_idle
+
+
+async def test_the_first_change_that_made_a_key_due_is_the_one_that_counts() -> None:
+    queue = WorkQueue()
+    queue.add(A, reason="resync")
+    queue.add(A, reason="service remove", happened=7.0)
+    queue.add(A, reason="container die", happened=8.0)
+
+    due = await queue.get()
+
+    assert due is not None
+    assert (due.reason, due.happened) == ("resync", 7.0)

@@ -198,3 +198,14 @@ async def test_nobody_but_the_caller_ends_the_source() -> None:
     async with scene.running():
         await asyncio.sleep(1)
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_an_event_of_a_service_says_when_it_came_about() -> None:
+    scene = Scene([OPENED])
+    removed = event("service", "remove", name="shop_web", time_nano=1_700_000_000_500_000_000)
+    died = event("container", "die", **OF_DB)
+    scene.swarm.streams = [[removed, died]]
+    async with scene.running():
+        found = [await scene.queue.get(), await scene.queue.get()]
+
+    assert [(due.key, due.happened) for due in found if due] == [(WEB, 1_700_000_000.5), (DB, None)]
