@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from controller.core.images import Resolve
+from controller.core.lease import LONGEST_SECONDS, SHORTEST_SECONDS
 from controller.errors import SettingsError
 
 _TOKEN_LIMIT = 64 * 1024  # bytes; a larger file is not a token
@@ -61,6 +62,9 @@ class Settings(BaseSettings):
     prometheus_token_file: Path | None = None
     """File that holds the bearer token for Prometheus; the URL may carry user:password@ instead."""
 
+    lease_seconds: float = 0.0
+    """Length of the lease by which one of several controllers leads, such as 10; 0 says that there is no other."""
+
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 
@@ -71,6 +75,13 @@ class Settings(BaseSettings):
         if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
         return level
+
+    @field_validator("lease_seconds")
+    @classmethod
+    def _lease(cls, value: float) -> float:
+        if value and not SHORTEST_SECONDS <= value <= LONGEST_SECONDS:
+            raise ValueError(f"must be 0, or {SHORTEST_SECONDS:g} to {LONGEST_SECONDS:g}")
+        return value
 
     @field_validator("listen")
     @classmethod

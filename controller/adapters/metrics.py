@@ -46,6 +46,8 @@ class Metrics:
         age.set_function(self._stream_age)
         unread = "Stack files that cannot be read; their last good state stays declared."
         self._manifest_errors = self._gauge("manifest_errors", unread)
+        self._leader = self._gauge("leader", "1 while this controller leads.")
+        self._lease_transitions = self._counter("lease_transitions", "How often this controller began or ceased to lead.")
         self._register_incidents()
 
     def _register_incidents(self) -> None:
@@ -97,6 +99,10 @@ class Metrics:
 
     def manifest_errors(self, count: int) -> None:
         self._manifest_errors.set(count)
+
+    def leads(self, *, leads: bool) -> None:
+        self._leader.set(leads)
+        self._lease_transitions.inc()
 
     def incidents_open(self, kind: FaultKind, count: int) -> None:
         self._incidents_open.labels(kind.value).set(count)

@@ -13,3 +13,10 @@ class SystemClock:
 
     def wall(self) -> float:
         return time.time()
+
+
+class LeaseClock(SystemClock):
+    """Goes on while the machine is suspended, when `time.monotonic` stands still and a lease runs out."""
+
+    def monotonic(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)

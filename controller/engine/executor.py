@@ -13,7 +13,15 @@ from controller.core.networks import is_predefined
 from controller.core.state import STATE_NAME, new_state
 from controller.engine.ports import Clock, Swarm
 from controller.engine.records import ActionOutcome
-from controller.errors import InUseError, NameTakenError, NotFoundError, OutOfSequenceError, RefusedError, SwarmError
+from controller.errors import (
+    InUseError,
+    NameTakenError,
+    NotFoundError,
+    NotLeaderError,
+    OutOfSequenceError,
+    RefusedError,
+    SwarmError,
+)
 from controller.model.observation import Snapshot
 from controller.model.plan import Action, ObjectKind, Plan, Verb
 from controller.model.spec import Json
@@ -118,7 +126,7 @@ def _known(snapshot: Snapshot) -> dict[tuple[ObjectKind, str], str]:
 
 def _judged(error: SwarmError, action: Action) -> ActionOutcome:
     match error:
-        case OutOfSequenceError() | NameTakenError() | InUseError():
+        case OutOfSequenceError() | NameTakenError() | InUseError() | NotLeaderError():
             return ActionOutcome.SUPERSEDED
         case NotFoundError():  # already gone is what a removal wants; an update has lost its object
             return ActionOutcome.DONE if action.verb is Verb.REMOVE else ActionOutcome.SUPERSEDED

@@ -9,7 +9,7 @@ from controller.engine.observer import Observer
 from controller.engine.reconciler import Reconciler, Verdict
 from controller.engine.records import PassResult, Recorder
 from controller.engine.workqueue import Due, WorkQueue
-from controller.errors import EngineUnavailableError, NotManagerError, ProdBreakerError
+from controller.errors import EngineUnavailableError, NotLeaderError, NotManagerError, ProdBreakerError
 from controller.model.status import Key
 
 log = logging.getLogger("prodbreaker.engine")
@@ -45,6 +45,8 @@ class Loop:
             if not self.is_engine_away:
                 log.warning("engine away", extra={"fields": {"reason": str(error)}})
             self.is_engine_away = True
+            return Verdict(PassResult.RETRY, str(error))
+        except NotLeaderError as error:  # no failure: whoever leads does it
             return Verdict(PassResult.RETRY, str(error))
         except ProdBreakerError as error:
             log.warning("pass failed", extra={"fields": {"key": str(due.key), "reason": str(error)}})

@@ -32,7 +32,7 @@ from controller.model.observation import ResolvedImage
 from controller.model.plan import ObjectKind
 from controller.model.spec import Json
 from controller.simulator.engine import ENGINE_VERSION, Simulator
-from controller.simulator.faults import through
+from controller.simulator.faults import WRITES, through
 from controller.simulator.refusals import RefusalError, UnreachableError
 from controller.simulator.timeline import LoopPump
 
@@ -46,8 +46,10 @@ _REFUSED_AS_500 = re.compile(r"desc = (constraint |key '|value ')|^network \S+ n
 class InProcessSwarm:
     """Implements ports.Swarm; raises the tree below SwarmError as the docker adapter does."""
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Simulator, *, may_write: Callable[[], bool] = lambda: True) -> None:
+        """`may_write` is asked right before a write is sent; where it says no, NotLeaderError is raised and nothing is sent."""
         self.simulator = simulator
+        self._may_write = may_write
         self._pump: LoopPump | None = None
 
     def close(self) -> None:
@@ -128,6 +130,8 @@ class InProcessSwarm:
             pump.sync()  # the call may have hung
             return effect()
 
+        if operation in WRITES and not self._may_write():
+            raise errors.NotLeaderError(f"{operation} {target}: not sent, another controller may lead", operation=operation)
         try:
             return await through(self.simulator.gate, operation, target, in_time)
         except RefusalError as refusal:

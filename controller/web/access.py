@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -31,6 +32,18 @@ def guard(*, token: str | None, loopback_only: bool) -> Middleware:
             raise web.HTTPForbidden(text="no token is configured, so nothing can be changed here (PRODBREAKER_TOKEN_FILE)")
         elif not loopback_only or not _means_this_host(request.host):
             raise _unauthorized("no token is configured, so this can be read from this host only (PRODBREAKER_TOKEN_FILE)")
+        return await handler(request)
+
+    return check
+
+
+def leaders_only(leads: Callable[[], bool], leader: Callable[[], str]) -> Middleware:
+    """The middleware by which a standby turns away whoever wants something changed; 503 sends a proxy or Alertmanager on."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method not in _READING and not leads():
+            raise web.HTTPServiceUnavailable(text=f"this controller is a standby; {leader() or 'nobody'} leads")
         return await handler(request)
 
     return check

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 from prometheus_client import CollectorRegistry
 
-from controller.web.access import guard
+from controller.web.access import guard, leaders_only
 from controller.web.faults import explain
 from controller.web.ports import Controller
 from controller.web.routes import Routes
@@ -16,7 +16,8 @@ IDLE_SECONDS = 10.0  # for a request's head to come, and between requests of one
 
 def make_app(controller: Controller, *, token: str | None, registry: CollectorRegistry, loopback_only: bool) -> web.Application:
     """Build it. `loopback_only` says that it will listen on loopback alone, where reading needs no token if there is none."""
-    app = web.Application(middlewares=[explain, guard(token=token, loopback_only=loopback_only)], client_max_size=LARGEST_BODY)
+    access = [guard(token=token, loopback_only=loopback_only), leaders_only(controller.leads, controller.leader)]
+    app = web.Application(middlewares=[explain, *access], client_max_size=LARGEST_BODY)
     app.on_response_prepare.append(_finish_headers)
     Routes(controller, registry).add_to(app)
     return app

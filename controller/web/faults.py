@@ -7,11 +7,18 @@ import logging
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from controller.errors import EngineUnavailableError, NotFoundError, NotManagerError, ProdBreakerError, RegistryError
+from controller.errors import (
+    EngineUnavailableError,
+    NotFoundError,
+    NotLeaderError,
+    NotManagerError,
+    ProdBreakerError,
+    RegistryError,
+)
 
 log = logging.getLogger("prodbreaker.web")
 
-_AWAY = (EngineUnavailableError, NotManagerError, RegistryError)
+_AWAY = (EngineUnavailableError, NotLeaderError, NotManagerError, RegistryError)
 _REASONS = {404: "there is nothing here", 405: "not with this method", 413: "the body is too large"}
 
 

@@ -16,6 +16,14 @@ class Controller(Protocol):
         """What must hold before this controller can be relied on, in words, and whether it does."""
         ...
 
+    def leads(self) -> bool:
+        """Whether this controller writes; of several on one Swarm one does."""
+        ...
+
+    def leader(self) -> str:
+        """Which controller leads; empty where that is not known."""
+        ...
+
     def statuses(self) -> Sequence[ServiceStatus]: ...
 
     def stacks(self) -> Mapping[str, str]:

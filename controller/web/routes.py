@@ -48,7 +48,7 @@ class Routes:
     async def _ready(self, _: web.Request) -> web.Response:
         checks = dict(self._controller.readiness())
         missing = [check for check, holds in checks.items() if not holds]
-        body = {"ready": not missing, "checks": checks, "missing": missing}
+        body = {"ready": not missing, "checks": checks, "missing": missing, "leads": self._controller.leads()}
         return web.json_response(body, status=503 if missing else 200)
 
     async def _metrics(self, _: web.Request) -> web.Response:

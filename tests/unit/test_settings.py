@@ -37,6 +37,7 @@ def test_the_environment_is_read_and_the_command_line_wins(monkeypatch: pytest.M
         "WITH_REGISTRY_AUTH": "0",
         "RESYNC_SECONDS": "1.5",
         "WORKERS": "64",
+        "LEASE_SECONDS": "10",
         "LOG_LEVEL": "debug",
         "NO_SUCH_SETTING": "ignored",
     }.items():
@@ -47,12 +48,17 @@ def test_the_environment_is_read_and_the_command_line_wins(monkeypatch: pytest.M
     assert (settings.manifests, settings.journal, settings.listen) == (Path("/given"), Path("/env/journal"), "[::1]:0")
     assert (settings.own_stack, settings.resolve_image) == ("prodbreaker", Resolve.ALWAYS)
     assert (settings.prune, settings.with_registry_auth) == (True, False)
+    assert settings.lease_seconds == 10.0
     assert (settings.resync_seconds, settings.workers, settings.log_level) == (1.5, 64, "DEBUG")
 
 
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
+        ("LEASE_SECONDS", "2.9", "must be 0, or 3 to 300"),
+        ("LEASE_SECONDS", "301", "must be 0, or 3 to 300"),
+        ("LEASE_SECONDS", "-1", "must be 0, or 3 to 300"),
+        ("LEASE_SECONDS", "nan", "must be 0, or 3 to 300"),
         ("LISTEN", "8900", "must be ADDRESS:PORT, such as 127.0.0.1:8900"),
         ("LISTEN", ":8900", "must be ADDRESS:PORT"),
         ("LISTEN", "127.0.0.1:", "must be ADDRESS:PORT"),

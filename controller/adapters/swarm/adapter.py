@@ -11,7 +11,7 @@ from controller.adapters.swarm import images
 from controller.adapters.swarm.connection import Endpoint
 from controller.adapters.swarm.credentials import Credentials, secrets_of
 from controller.adapters.swarm.translate import CallVerb, Operation, concealed, is_wrong_version
-from controller.adapters.swarm.transport import CallObserver, Request, Transport
+from controller.adapters.swarm.transport import CallObserver, Fence, Request, Transport
 from controller.engine.ports import EngineFacts, SwarmEvent
 from controller.errors import NotFoundError, RefusedError, RegistryError, SwarmError
 from controller.model.observation import ResolvedImage
@@ -32,6 +32,10 @@ def _count_nothing(_operation: str, _outcome: str, _seconds: float) -> None:
     return
 
 
+def _always() -> bool:
+    return True
+
+
 class DockerSwarm:
     """Implements `controller.engine.ports.Swarm`. Made and used on one event loop; `close` it."""
 
@@ -40,14 +44,16 @@ class DockerSwarm:
         endpoint: Endpoint,
         *,
         on_call: CallObserver = _count_nothing,
+        may_write: Fence = _always,
         workers: int = WORKERS,
         call_seconds: float = CALL_SECONDS,
     ) -> None:
         """`on_call(operation, outcome, seconds)` is told of every call: `service_list`, `ok` or a kind of failure.
 
+        `may_write` is asked on the sending thread right before a write is sent; where it says no, NotLeaderError is raised.
         Raises ConnectionConfigError for an endpoint of which docker's client cannot be made.
         """
-        self._transport = Transport(endpoint, on_call=on_call, workers=workers, call_seconds=call_seconds)
+        self._transport = Transport(endpoint, on_call=on_call, may_write=may_write, workers=workers, call_seconds=call_seconds)
         self._transport.make_client().close()
         self._credentials = Credentials(endpoint.config_file)
         self._unlisted: list[Json] | None = None

@@ -22,7 +22,7 @@ from controller.adapters.swarm.translate import (
     of_transport,
 )
 from controller.adapters.swarm.workers import Workers
-from controller.errors import ConnectionConfigError, EngineUnavailableError, SwarmError
+from controller.errors import ConnectionConfigError, EngineUnavailableError, NotLeaderError, SwarmError
 
 if TYPE_CHECKING:
     import requests
@@ -34,6 +34,9 @@ T = TypeVar("T")
 RETRY_SECONDS = 2.0  # a hiccup; whatever lasts longer is for the queue's backoff
 FIRST_WAIT_SECONDS = 0.2  # doubled each time, and anything below it
 _VERSION = Operation("version")
+
+# Asked before every write, on the thread that sends it: whether this controller may.
+Fence = Callable[[], bool]
 
 # Called after every call with the operation, `ok` or the kind of failure, and the seconds it took.
 CallObserver = Callable[[str, str, float], None]
@@ -70,9 +73,10 @@ class Client(Protocol):
 class Transport:
     """Belongs to one event loop; its threads are docker's clients."""
 
-    def __init__(self, endpoint: Endpoint, *, on_call: CallObserver, workers: int, call_seconds: float) -> None:
+    def __init__(self, endpoint: Endpoint, *, on_call: CallObserver, may_write: Fence, workers: int, call_seconds: float) -> None:
         self._endpoint = endpoint
         self._on_call = on_call
+        self._may_write = may_write
         self._call_seconds = call_seconds
         self._workers = Workers(self.make_client, count=workers)
         self._slots = asyncio.Semaphore(workers)
@@ -107,9 +111,9 @@ class Transport:
         return await _repeated(lambda: self._send(request, decode))
 
     async def write(self, request: Request, decode: Callable[[bytes], T]) -> T:
-        """Send once: only the loop may send it again, after it has looked."""
+        """Send once: only the loop may send it again, after it has looked. Raises NotLeaderError where the fence is shut."""
         await self.api_version()
-        return await self._send(request, decode)
+        return await self._send(request, decode, fence=self._may_write)
 
     async def open_stream(self, request: Request, client: EngineClient) -> requests.Response:
         """Open an endless GET on a client of the caller's own."""
@@ -144,11 +148,13 @@ class Transport:
         major, minor = await self.api_version()
         return f"/v{major}.{minor}{path}"
 
-    async def _send(self, request: Request, decode: Callable[[bytes], T]) -> T:
+    async def _send(self, request: Request, decode: Callable[[bytes], T], *, fence: Fence = lambda: True) -> T:
         operation, target = request.operation, request.target
         path = await self._versioned(request.path)
 
         def exchange(client: Client) -> T:
+            if not fence():  # here and no earlier: the call may have waited for its thread while the lease ended
+                raise NotLeaderError(f"{operation} {target}: not sent, another controller may lead", operation=str(operation))
             status, body = client.exchange(
                 request.method, path, params=request.params, body=request.body, headers=request.headers
             )

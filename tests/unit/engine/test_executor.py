@@ -16,6 +16,7 @@ from controller.errors import (
     InUseError,
     NameTakenError,
     NotFoundError,
+    NotLeaderError,
     NotManagerError,
     OutOfSequenceError,
     RefusedError,
@@ -105,7 +106,7 @@ async def test_no_more_than_the_bound_is_written_at_once() -> None:
 
 _JUDGED = [
     (OutOfSequenceError, SUPERSEDED), (NameTakenError, SUPERSEDED), (InUseError, SUPERSEDED), (NotFoundError, SUPERSEDED),
-    (RefusedError, REFUSED), (NotManagerError, UNKNOWN), (EngineUnavailableError, UNKNOWN), (SwarmError, UNKNOWN),
+    (RefusedError, REFUSED), (NotLeaderError, SUPERSEDED), (NotManagerError, UNKNOWN), (EngineUnavailableError, UNKNOWN), (SwarmError, UNKNOWN),
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from controller.engine.observer import Observer
 from controller.engine.reconciler import Reconciler, Verdict
 from controller.engine.records import PassResult
 from controller.engine.workqueue import Due, WorkQueue
-from controller.errors import EngineUnavailableError, NotManagerError, ProdBreakerError
+from controller.errors import EngineUnavailableError, NotLeaderError, NotManagerError, ProdBreakerError
 from controller.model.status import Key
 from tests.support.fakes import FakeRecorder, FakeSwarm
 
@@ -166,3 +166,10 @@ async def test_a_worker_that_is_stopped_in_a_pass_gives_its_key_back() -> None:
     await asyncio.wait([task])
 
     assert scene.queue.is_idle
+
+
+async def test_a_write_that_a_standby_did_not_send_is_no_failure_to_tell_of(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene(NotLeaderError("not sent"), FINE)
+
+    assert len(await scene.run(WEB)) == 2
+    assert caplog.records == []

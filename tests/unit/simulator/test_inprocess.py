@@ -18,6 +18,7 @@ from controller.simulator.refusals import RefusalError, UnreachableError, invali
 
 pytestmark = pytest.mark.looptime
 
+CONFIG = ObjectKind.CONFIG
 WEB = {"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": "nginx:1"}}, "Mode": {"Replicated": {"Replicas": 2}}}
 
 
@@ -221,3 +222,22 @@ async def test_the_collections_that_cannot_be_written_say_so(swarm: InProcessSwa
     ):
         with pytest.raises(errors.SwarmError, match="page not found"):
             await call
+
+
+async def test_a_shut_fence_lets_reads_through_and_no_write() -> None:
+    may_write = True
+    swarm = InProcessSwarm(Simulator(), may_write=lambda: may_write)
+    try:
+        ident = await swarm.create(CONFIG, {"Name": "a", "Data": "eA=="})
+        may_write = False
+        for write in (
+            swarm.create(CONFIG, {"Name": "b", "Data": "eA=="}),
+            swarm.update(CONFIG, ident, 1, {"Name": "a"}),
+            swarm.remove(CONFIG, ident),
+        ):
+            with pytest.raises(errors.NotLeaderError):
+                await write
+        assert [item["Spec"]["Name"] for item in await swarm.list_objects(CONFIG)] == ["a"]
+        assert len(swarm.simulator.gate.writes()) == 1
+    finally:
+        swarm.close()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from controller.core.lease import LEASE_NAME
 from controller.core.state import STATE_NAME
 from controller.engine.declarations import Declarations
 from controller.engine.observer import Observer
@@ -66,6 +67,7 @@ _MEANINGS: dict[str, tuple[SwarmEvent, list[Key]]] = {
     "a secret": (event("secret", "create"), [SHARED]),
     "a config": (event("config", "create", name="shop_c"), [SHARED]),
     "a pause": (event("config", "update", name=STATE_NAME), ALL),
+    "a renewed lease": (event("config", "update", name=LEASE_NAME), []),
     "a node": (event("node", "update"), ALL),
     "a container that died": (event("container", "die", **OF_DB), [DB]),
     "a health check's verdict": (

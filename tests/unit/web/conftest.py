@@ -30,6 +30,13 @@ class ScriptedController:
     failure: Exception | None = None
     message: str = ""
     plan_waits_for: Callable[[], Awaitable[object]] | None = None
+    other_leader: str | None = None  # empty: another one leads, or nobody
+
+    def leads(self) -> bool:
+        return self.other_leader is None
+
+    def leader(self) -> str:
+        return self.other_leader or ""
 
     def readiness(self) -> Mapping[str, bool]:
         return self.ready

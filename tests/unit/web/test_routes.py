@@ -36,6 +36,7 @@ async def test_readiness_names_what_is_missing(connect: Connect, controller: Scr
             "ready": True,
             "checks": {"first pass done": True, "event stream up": True},
             "missing": [],
+            "leads": True,
         }
 
 
