@@ -13,8 +13,8 @@ from scripts.state import Made
 SYSTEMD = Path("/run/systemd/system")
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _POLICY_TEXT = "#!/bin/sh\n# ProdBreaker's, for the time of one installation: nothing starts by being installed.\nexit 101\n"
-# Services that a package would start at the next boot, though only their programs are wanted here.
-_UNITS = {"docker-registry": "docker-registry", "nginx": "nginx", "redis-server": "redis-server"}
+# Packages whose service of the same name would start at the next boot, though only the program is wanted here.
+_WITH_SERVICE = frozenset(("docker-registry", "nginx", "prometheus", "redis-server"))
 
 
 def missing(packages: Sequence[str]) -> list[str]:
@@ -35,8 +35,8 @@ def ensure(packages: Sequence[str], made: Made, progress: Progress) -> None:
         run("apt-get", *options, "update", "-q", timeout=300)
         run("apt-get", *options, "install", "-y", "-q", "--no-install-recommends", *wanted, timeout=900)
     if SYSTEMD.is_dir():
-        for package in set(wanted) & set(_UNITS):
-            run("systemctl", "disable", "--quiet", _UNITS[package], timeout=60)
+        for package in _WITH_SERVICE & set(wanted):
+            run("systemctl", "disable", "--quiet", package, timeout=60)
     made.packages.extend(wanted)
     made.save()
 
