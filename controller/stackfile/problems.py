@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from controller.errors import ManifestError
 from controller.model.problem import Problem, Severity
-from controller.stackfile.reader import Node, read_tree
+from controller.stackfile.reader import Collection, Node, read_tree
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -46,7 +46,7 @@ class Source:
         root, _ = self.nodes
         node, spot, found = root, root, list(path)
         for depth, part in enumerate(path):
-            if isinstance(part, str) and node.items():
+            if isinstance(part, str) and isinstance(node, Collection) and node.items():
                 found[depth] = part = node.index_of(part)
             step = node.child(part)
             if step is None:  # a missing key is named; below a scalar, which short forms are, there are none

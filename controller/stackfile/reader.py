@@ -12,7 +12,7 @@ from typing import Any
 
 from yaml import YAMLError
 from yaml.cyaml import CSafeLoader
-from yaml.events import AliasEvent, CollectionEndEvent, DocumentStartEvent, MappingStartEvent, ScalarEvent, SequenceStartEvent
+from yaml.events import AliasEvent, DocumentStartEvent, MappingStartEvent, ScalarEvent, SequenceStartEvent
 
 from controller.errors import ManifestError
 from controller.model.problem import Problem
@@ -23,20 +23,18 @@ MAX_NODES = 100_000  # after aliases are expanded; real files of a thousand serv
 
 
 class Node:
-    """A scalar (`value` is its text), a sequence (a list of nodes) or a mapping (a list of pairs)."""
+    """A scalar, whose `value` is its text."""
 
-    __slots__ = ("_index", "_mark", "_mentions", "height", "is_mapping", "is_plain", "size", "tag", "value")
+    __slots__ = ("_mark", "is_plain", "tag", "value")
 
-    def __init__(self, value: Any, tag: str | None, mark: Any, *, is_plain: bool = False, is_mapping: bool = False) -> None:
-        self.value = value
-        self.tag = tag  # as written; None where the file leaves it to the reader
-        self._mark = mark
-        self.is_plain = is_plain
-        self.is_mapping = is_mapping
-        self.size = 1  # nodes in it, itself and expanded aliases included
-        self.height = 0  # levels of collections in it, itself and expanded aliases included
-        self._index: dict[str, tuple[Node, Node]] | None = None
-        self._mentions: dict[str, int] | None = None
+    is_collection = False
+    is_mapping = False
+
+    def __init__(self, event: Any) -> None:
+        self.value: Any = event.value
+        self.tag: str | None = event.tag  # as written; None where the file leaves it to the reader
+        self.is_plain: bool = event.implicit[0]
+        self._mark = event.start_mark
 
     @property
     def line(self) -> int:
@@ -51,8 +49,9 @@ class Node:
         return column + 1
 
     @property
-    def is_collection(self) -> bool:
-        return not isinstance(self.value, str)
+    def extent(self) -> tuple[int, int]:
+        """How many nodes it is, and how many levels of collections; itself and expanded aliases included."""
+        return 1, 0
 
     @property
     def is_merge_key(self) -> bool:
@@ -60,11 +59,57 @@ class Node:
 
     def items(self) -> list[Node]:
         """The items of a sequence; nothing for any other node."""
-        return self.value if self.is_collection and not self.is_mapping else []
+        return []
 
-    def pairs(self) -> list[tuple[Node, Node]]:
-        """The pairs of a mapping; nothing for any other node."""
-        return self.value if self.is_mapping else []
+    def pairs(self) -> Iterator[tuple[Node, Node]]:
+        """Keys and values of a mapping; nothing for any other node."""
+        return iter(())
+
+    def child(self, part: str | int) -> tuple[Node, Node] | None:
+        """The key's node and the value's node; for an item of a sequence both are the item."""
+        return None
+
+    def entries(self) -> Iterator[tuple[str, tuple[Node, Node]]]:
+        """Every pair by key, later ones winning: merged mappings first, the first of several last."""
+        for key, value in self.pairs():
+            if key.is_merge_key:
+                for merged in reversed(value.items() or [value]):
+                    yield from merged.entries()
+        for key, value in self.pairs():
+            if not key.is_collection:
+                yield key.value, (key, value)
+
+
+class Collection(Node):
+    """A sequence, or a mapping, whose `value` has each key before its value."""
+
+    __slots__ = ("_extent", "_index", "_mentions", "is_mapping")
+
+    is_collection = True
+
+    def __init__(self, event: Any) -> None:
+        self.value: list[Node] = []
+        self.tag = event.tag
+        self.is_plain = False
+        self._mark = event.start_mark
+        self.is_mapping = type(event) is MappingStartEvent
+        self._extent: tuple[int, int] | None = None
+        self._index: dict[str, tuple[Node, Node]] | None = None
+        self._mentions: dict[str, int] | None = None
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        # Asked for once it has ended. What an alias in it leads to is measured by then: no recursion goes below the bound.
+        if self._extent is None:
+            parts = [part.extent for part in self.value]
+            self._extent = (1 + sum(size for size, _ in parts), 1 + max((height for _, height in parts), default=0))
+        return self._extent
+
+    def items(self) -> list[Node]:
+        return [] if self.is_mapping else self.value
+
+    def pairs(self) -> Iterator[tuple[Node, Node]]:
+        return zip(self.value[::2], self.value[1::2], strict=True) if self.is_mapping else iter(())
 
     def index_of(self, name: str) -> int | str:
         """The item of a sequence that is, or has a value that is, `name`, `name=…` or `…:name:…`; else `name` itself."""
@@ -78,23 +123,12 @@ class Node:
         return self._mentions.get(name, name)
 
     def child(self, part: str | int) -> tuple[Node, Node] | None:
-        """The key's node and the value's node; for an item of a sequence both are the item."""
         if isinstance(part, int):
             items = self.items()
             return (items[part], items[part]) if part < len(items) else None
         if self._index is None:
             self._index = dict(self.entries())
         return self._index.get(part)
-
-    def entries(self) -> Iterator[tuple[str, tuple[Node, Node]]]:
-        """Every pair by key, later ones winning: merged mappings first, the first of several last."""
-        for key, value in self.pairs():
-            if key.is_merge_key:
-                for merged in reversed(value.items() or [value]):
-                    yield from merged.entries()
-        for key, value in self.pairs():
-            if not key.is_collection:
-                yield key.value, (key, value)
 
 
 def read_tree(text: str, *, file: str) -> tuple[Node, bool]:
@@ -160,8 +194,7 @@ class _Reader:
     def __init__(self, text: str, file: str) -> None:
         self._next = CSafeLoader(text).get_event
         self._file = file
-        self._open: list[Node] = []  # collections that have not ended
-        self._keys: list[Node | None] = []  # per open collection: the key that waits for its value
+        self._open: list[Collection] = []  # those that have not ended
         self._anchors: dict[str, Node] = {}
         self._total = 0
 
@@ -171,74 +204,60 @@ class _Reader:
             if event is None:
                 raise fault(self._file, 1, 1, "is empty; the top level must be a mapping")
             event = self._next()
-        root: Node | None = None
-        while root is None:
-            root = self._consume(self._next())
-        return root, has_more(self._next)
+        return self._read_root(), has_more(self._next)
 
-    def _consume(self, event: Any) -> Node | None:
-        """Take one event; the root is returned once it is complete."""
-        kind = type(event)
-        if kind is ScalarEvent:
-            node = Node(event.value, event.tag, event.start_mark, is_plain=event.implicit[0])
-            self._total += 1
-            if self._total > MAX_NODES:
-                self._count(0, event)
-            if event.anchor:
-                self._anchors[event.anchor] = node
-        elif kind is AliasEvent:
-            node = self._resolve_alias(event)
-        elif kind is MappingStartEvent or kind is SequenceStartEvent:
-            self._enter(event, is_mapping=kind is MappingStartEvent)
-            return None
-        else:
-            assert isinstance(event, CollectionEndEvent)  # noqa: S101 - the grammar leaves nothing else here
-            node = self._open.pop()
-            self._keys.pop()
-        return self._attach(node)
+    def _read_root(self) -> Node:
+        top: list[Node] = []
+        parts = top
+        while not top or self._open:
+            event: Any = self._next()
+            kind = type(event)
+            if kind is ScalarEvent:
+                node = Node(event)
+                self._total += 1
+                if self._total > MAX_NODES:
+                    self._count(0, event)
+                if event.anchor is not None:
+                    self._anchors[event.anchor] = node
+                parts.append(node)
+            elif kind is AliasEvent:
+                parts.append(self._resolve_alias(event))
+            elif kind is MappingStartEvent or kind is SequenceStartEvent:
+                collection = self._enter(event)
+                parts.append(collection)
+                parts = collection.value
+            else:
+                self._open.pop()
+                parts = self._open[-1].value if self._open else top
+        return top[0]
 
-    def _attach(self, node: Node) -> Node | None:
-        if not self._open:
-            return node
-        parent, key = self._open[-1], self._keys[-1]
-        parent.size += node.size
-        if node.height >= parent.height:
-            parent.height = node.height + 1
-        if not parent.is_mapping:
-            parent.value.append(node)
-        elif key is None:
-            self._keys[-1] = node
-        else:
-            parent.value.append((key, node))
-            self._keys[-1] = None
-        return None
-
-    def _enter(self, event: Any, *, is_mapping: bool) -> None:
-        mark = event.start_mark
+    def _enter(self, event: Any) -> Collection:
         if len(self._open) >= MAX_DEPTH:
-            raise fault(self._file, mark.line + 1, mark.column + 1, f"is nested deeper than {MAX_DEPTH} levels")
+            raise self._fault(event, f"is nested deeper than {MAX_DEPTH} levels")
         self._count(1, event)
-        node = Node([], event.tag, mark, is_mapping=is_mapping)
-        node.height = 1
+        node = Collection(event)
         if event.anchor:
             self._anchors[event.anchor] = node
         self._open.append(node)
-        self._keys.append(None)
+        return node
 
     def _resolve_alias(self, event: Any) -> Node:
-        mark = event.start_mark
         node = self._anchors.get(event.anchor)
         if node is None:
-            raise fault(self._file, mark.line + 1, mark.column + 1, f"there is no anchor &{event.anchor} above this alias")
+            raise self._fault(event, f"there is no anchor &{event.anchor} above this alias")
         if node in self._open:
-            raise fault(self._file, mark.line + 1, mark.column + 1, f"the value of anchor &{event.anchor} contains itself")
-        if len(self._open) + node.height > MAX_DEPTH:
-            raise fault(self._file, mark.line + 1, mark.column + 1, f"is nested deeper than {MAX_DEPTH} levels, aliases expanded")
-        self._count(node.size, event)
+            raise self._fault(event, f"the value of anchor &{event.anchor} contains itself")
+        size, height = node.extent
+        if len(self._open) + height > MAX_DEPTH:
+            raise self._fault(event, f"is nested deeper than {MAX_DEPTH} levels, aliases expanded")
+        self._count(size, event)
         return node
 
     def _count(self, nodes: int, event: Any) -> None:
         self._total += nodes
         if self._total > MAX_NODES:
-            mark = event.start_mark
-            raise fault(self._file, mark.line + 1, mark.column + 1, f"holds more than {MAX_NODES} values, aliases expanded")
+            raise self._fault(event, f"holds more than {MAX_NODES} values, aliases expanded")
+
+    def _fault(self, event: Any, reason: str) -> ManifestError:
+        mark = event.start_mark
+        return fault(self._file, mark.line + 1, mark.column + 1, reason)

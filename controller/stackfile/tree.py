@@ -57,7 +57,7 @@ class _TreeBuilder:
         """Explicit keys first, whatever their order: they win over `<<`, and of several merged mappings the first wins."""
         merges = []
         own: set[str] = set()
-        for key_node, value_node in node.value:
+        for key_node, value_node in node.pairs():
             if key_node.is_merge_key:
                 merges.append(value_node)
                 continue

@@ -169,6 +169,15 @@ def test_places_are_found_beside_keys_that_no_path_leads_to() -> None:
     assert [(fault.line, fault.path) for fault in found] == [(1, "services"), (4, "services.b.tty")]
 
 
+def test_places_are_found_beside_a_merge_of_what_is_no_mapping() -> None:
+    found = problems("services:\n  a: {<<: 5, image: x}\n  b: {<<: [5, {tty: 5}], image: $}")
+    assert [(fault.line, fault.column, fault.path) for fault in found] == [
+        (2, 3, "services.a"),
+        (3, 3, "services.b"),
+        (3, 33, "services.b.image"),
+    ]
+
+
 def test_explicit_document_marks_are_fine() -> None:
     assert warnings("%YAML 1.1\n---\nservices: {}\n...\n") == []
 
