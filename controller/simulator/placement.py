@@ -1,8 +1,9 @@
-"""Where a task may run: constraints, replicas per node, ports of the host; then the emptiest node."""
+"""Where a task may run: resources, constraints, replicas per node, ports of the host; then the emptiest node."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller.model.spec import Json
@@ -69,6 +70,8 @@ def _objection(store: Store, task: Task, node: Node) -> str:
         return "another node"  # a global service's task has its node from birth
     if not node.is_schedulable:
         return "{count} not available for new tasks"
+    if any(asked > _left(store, node, kind) for kind, asked in _reserved(task).items()):
+        return "insufficient resources on {count}"
     if not meets_constraints(task.spec, node):
         return "scheduling constraints not satisfied on {count}"
     limit = (task.spec.get("Placement") or {}).get("MaxReplicas", 0)
@@ -77,6 +80,17 @@ def _objection(store: Store, task: Task, node: Node) -> str:
     if any(store.occupied(node.id, *port) for port in host_ports(task)):
         return "host-mode port already in use on {count}"
     return ""
+
+
+def _reserved(task: Task) -> Mapping[str, int]:
+    asked = (task.spec.get("Resources") or {}).get("Reservations") or {}
+    return {kind: asked[kind] for kind in ("NanoCPUs", "MemoryBytes") if asked.get(kind)}
+
+
+def _left(store: Store, node: Node, kind: str) -> int:
+    """What its tasks leave of a node."""
+    has: int = node.resources[kind]
+    return has - sum(_reserved(task).get(kind, 0) for task in store.tasks_of_node(node.id) if task.holds_place)
 
 
 def _load(store: Store, task: Task, node: Node) -> tuple[int, int]:

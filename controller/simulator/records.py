@@ -136,6 +136,7 @@ class Node(Record):
     state: str = "ready"  # or `down`
     message: str = ""
     leader: bool = False
+    resources: Json = field(default_factory=lambda: {"NanoCPUs": 4_000_000_000, "MemoryBytes": 8 << 30})
 
     @property
     def is_schedulable(self) -> bool:
@@ -178,3 +179,9 @@ class Task(Record):
     @property
     def has_ended(self) -> bool:
         return self.state > TaskState.RUNNING
+
+    @property
+    def holds_place(self) -> bool:
+        """Whether it takes of its node what others then cannot have."""
+        is_wanted = self.desired <= TaskState.COMPLETE and not self.has_ended
+        return bool(self.node_id) and is_wanted and self.state >= TaskState.ASSIGNED

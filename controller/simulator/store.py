@@ -186,7 +186,7 @@ class Store:
         return self._occupied.get(place, 0)
 
     def _occupy(self, task: Task, sign: int) -> None:
-        if not task.node_id or task.has_ended or task.desired > TaskState.COMPLETE or task.state < TaskState.ASSIGNED:
+        if not task.holds_place:
             return
         for place in ((task.node_id,), (task.node_id, task.service_id), *((task.node_id, *port) for port in host_ports(task))):
             self._occupied[place] = self._occupied.get(place, 0) + sign

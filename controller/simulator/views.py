@@ -153,7 +153,7 @@ def _node(node: Node) -> Json:
         "Description": {
             "Hostname": node.hostname,
             "Platform": {"Architecture": "x86_64", "OS": "linux"},
-            "Resources": {"NanoCPUs": 4_000_000_000, "MemoryBytes": 8 << 30},
+            "Resources": node.resources,
             "Engine": {"EngineVersion": "27.0.0", "Plugins": []},
             "TLSInfo": {},
         },

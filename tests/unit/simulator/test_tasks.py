@@ -199,3 +199,14 @@ def test_five_thousand_tasks_start_in_moments_of_real_time() -> None:
 def test_the_same_seed_gives_the_same_ids() -> None:
     ids = [[node["ID"] for node in Simulator(seed=seed).list_objects(ObjectKind.NODE)] for seed in (1, 1, 2)]
     assert (ids[0] == ids[1], ids[1] == ids[2]) == (True, False)
+
+
+def test_what_a_task_reserves_is_gone_from_its_node_until_it_ends(scene: Scene) -> None:
+    reserved = {"Resources": {"Reservations": {"MemoryBytes": 5 << 30}}}  # of the eight that a node has
+    scene.start(scene.spec(template=reserved))
+    scene.start(scene.spec("late", template=reserved))
+    [waiting] = scene.sim.tasks("late")
+    assert (waiting.state, waiting.err) == (TaskState.PENDING, "no suitable node (insufficient resources on 1 node)")
+    scene.sim.remove(ObjectKind.SERVICE, "web")
+    scene.sim.advance(2)
+    assert len(scene.sim.running("late")) == 1
