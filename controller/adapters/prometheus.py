@@ -7,6 +7,7 @@ credentials and are one line each.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -128,10 +129,18 @@ def _has_result(data: Any) -> bool:
     kind, result = (data.get("resultType"), data.get("result")) if isinstance(data, dict) else (None, None)
     if kind != "vector" or not isinstance(result, list):
         raise InconclusiveError(f"gives a {_line(kind)}; only a vector has a result or none, such as `rate(x[1m]) > 0.1` gives")
-    try:
-        return any("histogram" in sample or not math.isnan(float(sample["value"][1])) for sample in result)
-    except (TypeError, ValueError, LookupError):
-        raise InconclusiveError("gives a vector with a sample that is none") from None
+    return True in [_is_number(sample) for sample in result]  # each is looked at, lest half an answer will do
+
+
+def _is_number(sample: Any) -> bool:
+    """Whether a sample is anything but NaN. Raises InconclusiveError when it is no sample."""
+    match sample:
+        case {"histogram": _}:
+            return True
+        case {"value": [_, str(text)]}:
+            with contextlib.suppress(ValueError):
+                return not math.isnan(float(text))
+    raise InconclusiveError("gives a vector with a sample that is none")
 
 
 def _is_alert(alert: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
-from controller.adapters.prometheus import BODY_LIMIT, Prometheus
+from controller.adapters.prometheus import BODY_LIMIT, Prometheus, _has_result
 from controller.errors import InconclusiveError, SignalsUnavailableError
 
 QUERY = 'rate(errors_total{service="web"}[1m]) > 0.05'
@@ -126,7 +129,9 @@ async def test_remarks_that_are_no_warnings_do_not_spoil_an_answer(server: Serve
         (success({"resultType": "vector", "result": None}), 200, "gives a vector"),
         (vector("much"), 200, "a sample that is none"),
         (success({"resultType": "vector", "result": [{"metric": {}}]}), 200, "a sample that is none"),
-        (success({"resultType": "vector", "result": ["value"]}), 200, "a sample that is none"),
+        (success({"resultType": "vector", "result": ["value", "histogram"]}), 200, "a sample that is none"),
+        (vector(10**400), 200, "a sample that is none"),
+        (vector("1", None), 200, "a sample that is none"),
         ({**vector("1"), "warnings": ["a store is away"]}, 200, "not sound: ['a store is away']"),
         ({"status": "error", "errorType": "bad_data", "error": "unexpected\nend of input"}, 400, "unexpected end of input"),
         ({"status": "error", "errorType": "execution", "error": "many-to-many matching"}, 422, "many-to-many matching"),
@@ -313,3 +318,32 @@ async def test_a_long_query_and_a_long_reason_are_cut_in_the_message(server: Ser
 
     assert len(str(caught.value)) < 500
     assert "\n" not in str(caught.value)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["alerts", "state", "labels", "resultType", "result", "value", "metric"]), inner, max_size=4
+        )
+    ),
+    max_leaves=10,
+)
+_DATA = _JSON | st.fixed_dictionaries(
+    {"resultType": st.just("vector"), "result": st.lists(st.fixed_dictionaries({"value": _JSON}))}
+)
+
+
+@given(st.sampled_from([200, 400, 500]), _DATA, _JSON)
+def test_whatever_comes_back_is_a_result_or_said_to_be_none(status: int, data: object, warnings: object) -> None:
+    adapter = Prometheus("http://p")
+    body = json.dumps({"status": "success", "data": data, "warnings": warnings}).encode()
+    with contextlib.suppress(SignalsUnavailableError):
+        assert isinstance(_has_result(adapter._read(status, body)), bool)
+
+
+@given(st.binary(max_size=50))
+def test_bytes_that_are_no_answer_are_told_as_such(body: bytes) -> None:
+    with pytest.raises(SignalsUnavailableError):
+        Prometheus("http://p")._read(200, body)
