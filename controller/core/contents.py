@@ -11,7 +11,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,20 +144,24 @@ def _relabel(stack: str, kind: ObjectKind, wanted: DesiredContent, found: Json) 
     )
 
 
-def unused_versions(stack: str, versions: Versions, snapshot: Snapshot) -> list[Action]:
-    """Versions of declared contents that no service needs, now or for going back one step."""
+Kept = Set[tuple[ObjectKind, str]]  # by kind and name, what a kept revision would need again
+
+
+def unused_versions(stack: str, versions: Versions, snapshot: Snapshot, kept: Kept = frozenset()) -> list[Action]:
+    """Versions of declared contents that no service needs, now or for going back."""
     used = _references(snapshot)
     actions = []
     for (kind, base), chosen in versions.names.items():
         for name, found in live_contents(snapshot, kind).items():
             labels = found["Spec"].get("Labels") or {}
             ours = labels.get(STACK_LABEL) == stack and (name == base or labels.get(BASE_LABEL) == base)
-            if ours and name != chosen and found["ID"] not in used and chosen in live_contents(snapshot, kind):
+            needed = found["ID"] in used or (kind, name) in kept
+            if ours and name != chosen and not needed and chosen in live_contents(snapshot, kind):
                 actions.append(_removal(kind, found, Reason.UNUSED_VERSION))
     return actions
 
 
-def undeclared(stack: str, versions: Versions, snapshot: Snapshot) -> list[Action]:
+def undeclared(stack: str, versions: Versions, snapshot: Snapshot, kept: Kept = frozenset()) -> list[Action]:
     """Configs and secrets of the stack that no file declares and no service needs."""
     used = _references(snapshot)
     actions = []
@@ -166,7 +170,8 @@ def undeclared(stack: str, versions: Versions, snapshot: Snapshot) -> list[Actio
         for name, found in live_contents(snapshot, kind).items():
             labels = found["Spec"].get("Labels") or {}
             declared = name in bases or labels.get(BASE_LABEL) in bases
-            if labels.get(STACK_LABEL) == stack and not declared and found["ID"] not in used and name != STATE_NAME:
+            needed = found["ID"] in used or (kind, name) in kept
+            if labels.get(STACK_LABEL) == stack and not declared and not needed and name != STATE_NAME:
                 actions.append(_removal(kind, found, Reason.NOT_DECLARED))
     return actions
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from controller.core.services import UPDATING
+from controller.core.replicas import UPDATING, replica_counts
 from controller.model.observation import Snapshot
 from controller.model.plan import Action, Notice, Reason
 from controller.model.spec import DesiredService, Json
@@ -27,43 +25,6 @@ def service_status(
     running, desired = replica_counts(live, snapshot)
     health, why = _health(live, running, desired, paused=paused)
     return ServiceStatus(wanted.name, sync, health, running, desired, message or why)
-
-
-def replica_counts(live: Json, snapshot: Snapshot) -> tuple[int, int]:
-    """Tasks that run and tasks that are asked for; a finished task of a job counts as one that runs."""
-    counts: Mapping[str, int] = live.get("ServiceStatus") or {}
-    running = counts.get("RunningTasks", 0) + counts.get("CompletedTasks", 0)
-    desired = counts.get("DesiredTasks", 0)
-    mode = live["Spec"].get("Mode") or {}
-    if "Replicated" in mode:
-        desired = (mode["Replicated"] or {}).get("Replicas", 1)
-    elif "ReplicatedJob" in mode:
-        job = mode["ReplicatedJob"] or {}
-        desired = job.get("TotalCompletions", job.get("MaxConcurrent", 1))
-    if snapshot.tasks is not None and "Replicated" in mode:
-        running = len(current_tasks(live, snapshot.tasks.get(live["ID"], ()), snapshot.nodes))
-    return running, desired
-
-
-def current_tasks(live: Json, tasks: Sequence[Json], nodes: Sequence[Json]) -> list[Json]:
-    """Tasks that count as replicas: running, meant to run, of the current spec, on a node that is ready."""
-    ready = {node["ID"] for node in nodes if (node.get("Status") or {}).get("State") == "ready"}
-    template = live["Spec"].get("TaskTemplate") or {}
-    return [
-        task
-        for task in tasks
-        if (task.get("Status") or {}).get("State") == "running"
-        and task.get("DesiredState") == "running"
-        and (not nodes or task.get("NodeID") in ready)
-        and _is_current(task.get("Spec") or {}, template)
-    ]
-
-
-def _is_current(spec: Json, template: Json) -> bool:
-    """Both sides were written by the engine from the same spec, so what is equal is equal to the letter."""
-    return all(spec.get(key) == template.get(key) for key in ("ContainerSpec", "Resources", "LogDriver")) and spec.get(
-        "ForceUpdate", 0
-    ) == template.get("ForceUpdate", 0)
 
 
 def may_be_depended_on(wanted: DesiredService, snapshot: Snapshot) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.core import contents, networks, services
 from controller.core.images import Resolve, choose_image
+from controller.core.revisions import histories, kept_contents
 from controller.core.state import paused_targets
 from controller.core.values import Context
 from controller.model.observation import Knowledge, Snapshot
 from controller.model.plan import Action, Notice, ObjectKind, Plan, Reason, Restart, Verb
+from controller.model.revision import Revision
 from controller.model.spec import STACK_LABEL, DesiredService, DesiredStack, Json
 
 
@@ -44,8 +48,9 @@ def plan_shared(desired: DesiredStack, snapshot: Snapshot, knowledge: Knowledge,
     if held:
         reasons = [Notice(action.kind, action.name, held, f"would {action.verb} it") for action in actions]
         return Plan(desired.name, (), (*notices, *reasons))
-    removals, refusals = _removals(desired, snapshot, versions, options)
-    actions += [*contents.unused_versions(desired.name, versions, snapshot), *removals]
+    kept = kept_contents(histories(snapshot).values())
+    removals, refusals = _removals(desired, snapshot, versions, options, kept)
+    actions += [*contents.unused_versions(desired.name, versions, snapshot, kept), *removals]
     return Plan(desired.name, tuple(actions), (*notices, *refusals))
 
 
@@ -65,6 +70,7 @@ class ServicePlanner:
             missing_networks=networks.missing_networks(desired, snapshot),
             paused=paused_targets(snapshot),
             own_stack=options.own_stack,
+            histories=histories(snapshot),
         )
 
     def plan(self, service: DesiredService) -> tuple[Action | None, Notice | None]:
@@ -81,6 +87,20 @@ class ServicePlanner:
     def revision(self, service: DesiredService) -> str:
         """The hash of what is declared for a service, contents included."""
         return services.revision(service, self._ground.versions)
+
+    def generation(self) -> str:
+        """The same for all that one edit of the stack brings: a hash of everything that is declared in it."""
+        digests = [self.revision(service) for _, service in sorted(self._ground.desired.services.items())]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+
+    @property
+    def histories(self) -> Mapping[str, Sequence[Revision]]:
+        """By service's real name, the kept revisions of all stacks."""
+        return self._ground.histories
+
+    @property
+    def context(self) -> Context:
+        return self._ground.context
 
 
 def in_dependency_order(desired: DesiredStack) -> list[DesiredService]:
@@ -112,7 +132,7 @@ def _versions(desired: DesiredStack, snapshot: Snapshot, knowledge: Knowledge) -
 
 
 def _removals(
-    desired: DesiredStack, snapshot: Snapshot, versions: contents.Versions, options: Options
+    desired: DesiredStack, snapshot: Snapshot, versions: contents.Versions, options: Options, kept: contents.Kept
 ) -> tuple[list[Action], list[Notice]]:
     """What carries the stack's label and is not declared. Refused altogether when nothing declared would be left."""
     declared = {service.name for service in desired.services.values()}
@@ -133,7 +153,9 @@ def _removals(
     notices = [Notice(ObjectKind.SERVICE, item["Spec"]["Name"], Reason.PAUSED, "would be removed") for item in held]
     actions = [_stop(item) for item in surplus if item not in held]
     if not surplus:  # what those services used can go only after them
-        actions += networks.undeclared(desired, snapshot) + contents.undeclared(desired.name, versions, snapshot)
+        actions += networks.undeclared(desired, snapshot) + contents.undeclared(
+            desired.name, versions, snapshot, kept_contents(histories(snapshot).values())
+        )
     return actions, notices
 
 

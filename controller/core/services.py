@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.core.bind import renamed
@@ -14,15 +14,17 @@ from controller.core.compose import composed
 from controller.core.contents import Versions
 from controller.core.diff import Difference, difference
 from controller.core.images import REFERENCE_LABEL, Choice, Resolve, choose_image
+from controller.core.replicas import UPDATING
+from controller.core.revisions import REVISION_LABEL, digest_of
+from controller.core.rollout import Standing, is_undone, standing
 from controller.core.values import Context
 from controller.model.observation import Knowledge, Snapshot
 from controller.model.plan import Action, Notice, ObjectKind, Reason, Restart, Verb
 from controller.model.policy import DriftMode
-from controller.model.spec import BOOKKEEPING_PREFIX, IMAGE_LABEL, STACK_LABEL, DesiredService, DesiredStack, Json
+from controller.model.revision import Revision, RevisionState
+from controller.model.spec import IMAGE_LABEL, STACK_LABEL, DesiredService, DesiredStack, Json
 
-REVISION_LABEL = f"{BOOKKEEPING_PREFIX}revision"  # hash of the declaration that was written last
-UPDATING = frozenset({"updating", "rollback_started"})
-ROLLED_BACK = frozenset({"rollback_started", "rollback_paused", "rollback_completed"})
+_NO_VERSIONS = Versions({})  # a kept spec names the versions that it means
 
 Verdict = tuple[Action | None, Notice | None]
 
@@ -40,21 +42,68 @@ class Ground:
     missing_networks: frozenset[str]
     paused: frozenset[str]
     own_stack: str
+    histories: Mapping[str, Sequence[Revision]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a service is to run: what is declared or, where that was found bad, an earlier revision."""
+
+    service: DesiredService  # with the body that is meant
+    choice: Choice
+    versions: Versions
+    instead: Revision | None = None  # the earlier revision
+
+    @property
+    def digest(self) -> str:
+        return self.instead.digest if self.instead else revision(self.service, self.versions)
 
 
 def plan_service(wanted: DesiredService, ground: Ground) -> Verdict:
-    """At most one action, or the reason why there is none although something differs."""
+    """At most one action, and the reason why there is none, or why it is not the one that is declared."""
     live = ground.snapshot.services.get(wanted.name)
     if live is not None and (live["Spec"].get("Labels") or {}).get(STACK_LABEL) != ground.desired.name:
         return None, _notice(wanted, Reason.FOREIGN, "exists and does not belong to this stack")
-    choice = choose_image(wanted, live, ground.knowledge, ground.resolve)
-    body = declared_body(wanted, ground.versions, choice)
+    history = ground.histories.get(wanted.name)
+    stands = standing(history, revision(wanted, ground.versions), live) if history else Standing()
+    if stands.refused is None:
+        choice = choose_image(wanted, live, ground.knowledge, ground.resolve)
+        return _plan(Wish(wanted, choice, ground.versions), live, ground)
+    refusal = _refusal(wanted, stands)
+    if stands.target is None or is_undone(stands.refused, live):
+        return None, refusal
+    action, notice = _plan(_instead(wanted, stands.target), live, ground)
+    return action, notice or refusal
+
+
+def _plan(wish: Wish, live: Json | None, ground: Ground) -> Verdict:
+    body = declared_body(wish.service, wish.versions, wish.choice)
     if live is None:
-        return _create(wanted, body, choice, ground)
-    found = difference(body, live["Spec"], ground.context, ignore=wanted.policy.ignore)
+        return _create(wish, body, ground)
+    found = difference(body, live["Spec"], ground.context, ignore=wish.service.policy.ignore)
     if not found.sections:
         return None, None
-    return _update(wanted, body, choice, live, found, ground)
+    return _update(wish, body, live, found, ground)
+
+
+def _instead(wanted: DesiredService, target: Revision) -> Wish:
+    """A kept revision in the declared one's place, with the number of replicas that is declared now."""
+    body = dict(target.body)
+    if set(body.get("Mode") or ()) == set(wanted.body.get("Mode") or ()):
+        body["Mode"] = wanted.body["Mode"]
+    image: str = body["TaskTemplate"]["ContainerSpec"]["Image"]
+    return Wish(replace(wanted, body=body), Choice(image), _NO_VERSIONS, target)
+
+
+def _refusal(wanted: DesiredService, stands: Standing) -> Notice:
+    refused, target = stands.refused, stands.target
+    assert refused is not None  # noqa: S101 - only asked of a refused one
+    if target is None:
+        instead = "nothing earlier was stable, so what runs is left as it is"
+    else:
+        verb = "runs in" if refused.state is RevisionState.QUARANTINED else "takes"
+        instead = f"revision {target.number} {verb} its place"
+    return _notice(wanted, Reason.QUARANTINED, f"revision {refused.number} is bad ({refused.why}); {instead}")
 
 
 def declared_body(wanted: DesiredService, versions: Versions, choice: Choice) -> dict[str, Any]:
@@ -73,42 +122,42 @@ def revision(wanted: DesiredService, versions: Versions) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _create(wanted: DesiredService, body: dict[str, Any], choice: Choice, ground: Ground) -> Verdict:
-    blocked = _blocked(wanted, choice, ground)
+def _create(wish: Wish, body: dict[str, Any], ground: Ground) -> Verdict:
+    blocked = _blocked(wish, ground)
     if blocked:
         return None, blocked
-    body["Labels"] = {**body["Labels"], **_bookkeeping(wanted, body, ground)}
+    body["Labels"] = {**body["Labels"], **_bookkeeping(wish, body)}
     return (
         Action(
             Verb.CREATE,
             ObjectKind.SERVICE,
-            wanted.name,
+            wish.service.name,
             Reason.MISSING,
             restart=Restart.START,
-            after=tuple(ground.desired.services[key].name for key in wanted.depends_on),
-            needs=_needs(wanted, ground.versions),
+            after=tuple(ground.desired.services[key].name for key in wish.service.depends_on),
+            needs=_needs(wish.service, wish.versions),
             body=body,
         ),
         None,
     )
 
 
-def _update(
-    wanted: DesiredService, body: dict[str, Any], choice: Choice, live: Json, found: Difference, ground: Ground
-) -> Verdict:
+def _update(wish: Wish, body: dict[str, Any], live: Json, found: Difference, ground: Ground) -> Verdict:
+    wanted, choice = wish.service, wish.choice
     if any(change.field == "deploy.mode" for change in found.changes):
         message = "the mode of a service cannot be changed in place; remove the service to have it made anew"
         return None, _notice(wanted, Reason.IMMUTABLE, message, found)
-    reason = _reason(wanted, live, ground)
-    held = _held(wanted, reason, live, found, ground) or _blocked(wanted, choice, ground, found)
+    reason = _reason(wish, live, ground)
+    held = _held(wanted, reason, live, found) or _blocked(wish, ground, found)
     if held:
         return None, held
     written = composed(body, live["Spec"], found.sections, ignore=wanted.policy.ignore)
     if choice.platforms and Section.CONTAINER in found.sections:
         task = written["TaskTemplate"]
         task["Placement"] = {**(task.get("Placement") or {}), "Platforms": list(choice.platforms)}
-    names = {key: body["Labels"][key] for key in (STACK_LABEL, IMAGE_LABEL)}  # even where labels are ignored: they tell an edit
-    written["Labels"] = {**(written.get("Labels") or {}), **names, **_bookkeeping(wanted, written, ground)}
+    # Even where labels are ignored: these tell an edit.
+    names = {key: body["Labels"][key] for key in (STACK_LABEL, IMAGE_LABEL) if key in body["Labels"]}
+    written["Labels"] = {**(written.get("Labels") or {}), **names, **_bookkeeping(wish, written)}
     return (
         Action(
             Verb.UPDATE,
@@ -117,7 +166,7 @@ def _update(
             reason,
             changes=found.changes,
             restart=found.restart,
-            needs=_needs(wanted, ground.versions),
+            needs=_needs(wanted, wish.versions),
             object_id=live["ID"],
             version=live["Version"]["Index"],
             body=written,
@@ -126,31 +175,28 @@ def _update(
     )
 
 
-def _reason(wanted: DesiredService, live: Json, ground: Ground) -> Reason:
+def _reason(wish: Wish, live: Json, ground: Ground) -> Reason:
     """Drift if this very declaration was in force before; an edit if another one was; unknown counts as drift."""
-    before = (live["Spec"].get("Labels") or {}).get(REVISION_LABEL) or ground.knowledge.applied.get(wanted.name)
-    return Reason.DRIFT if before in (None, revision(wanted, ground.versions)) else Reason.EDITED
+    before = digest_of(live) or ground.knowledge.applied.get(wish.service.name)
+    if before in (None, wish.digest):
+        return Reason.DRIFT
+    return Reason.ROLLBACK if wish.instead else Reason.EDITED
 
 
-def _held(wanted: DesiredService, reason: Reason, live: Json, found: Difference, ground: Ground) -> Notice | None:
+def _held(wanted: DesiredService, reason: Reason, live: Json, found: Difference) -> Notice | None:
     """Why a service that differs is left as it is, in the order in which the reasons outrank each other."""
-    status = (live.get("UpdateStatus") or {}).get("State", "")
-    if status in ROLLED_BACK and ground.knowledge.rejected.get(wanted.name) == revision(wanted, ground.versions):
-        return _notice(
-            wanted, Reason.QUARANTINED, "Swarm rolled this declaration back; it is not tried again until it changes", found
-        )
     if reason is Reason.DRIFT and wanted.policy.drift is DriftMode.IGNORE:
         return _notice(wanted, Reason.DRIFT_IGNORED, "differs, and its drift is ignored", found)
     if reason is Reason.DRIFT and wanted.policy.drift is DriftMode.REPORT:
         return _notice(wanted, Reason.DRIFT_REPORTED, "differs, and its drift is only reported", found)
-    if reason is Reason.DRIFT and status in UPDATING:
+    if reason is Reason.DRIFT and (live.get("UpdateStatus") or {}).get("State", "") in UPDATING:
         return _notice(wanted, Reason.UPDATE_RUNNING, "Swarm's updater is at work on it", found)
     return None
 
 
-def _blocked(wanted: DesiredService, choice: Choice, ground: Ground, found: Difference | None = None) -> Notice | None:
+def _blocked(wish: Wish, ground: Ground, found: Difference | None = None) -> Notice | None:
     """What stands against any write of the service."""
-    desired, paused = ground.desired, ground.paused
+    desired, paused, wanted, choice = ground.desired, ground.paused, wish.service, wish.choice
     if desired.name == ground.own_stack:
         return _notice(wanted, Reason.OWN_STACK, "belongs to this controller, which never writes itself", found)
     if desired.policy.paused or desired.name in paused or f"{desired.name}/{wanted.key}" in paused:
@@ -175,11 +221,11 @@ def _needs(wanted: DesiredService, versions: Versions | None) -> tuple[tuple[Obj
     return tuple((kind, versions.names.get((kind, name), name) if versions else name) for kind, name in declared)
 
 
-def _bookkeeping(wanted: DesiredService, body: Json, ground: Ground) -> Mapping[str, str]:
+def _bookkeeping(wish: Wish, body: Json) -> Mapping[str, str]:
     """Labels on the service, never on its containers: those would restart every task."""
     image: str = body["TaskTemplate"]["ContainerSpec"]["Image"]
     reference = {REFERENCE_LABEL: image} if "@" in image else {}
-    return {REVISION_LABEL: revision(wanted, ground.versions), **reference}
+    return {REVISION_LABEL: wish.digest, **reference}
 
 
 def _notice(wanted: DesiredService, reason: Reason, message: str, found: Difference | None = None) -> Notice:

@@ -1,9 +1,8 @@
 """What the loop has to remember between passes because the Swarm forgets it.
 
-For each service: the reference that it last ran (what is healed comes back as it was), the declaration that was last in
-force (else drift and an edit look the same), and the one that Swarm rolled back (else it would be tried for ever). For
-secrets that docker made: a keyed hash of the content at first sight. Kept in the journal, one small note per fact: of a
-thousand services each write may change one.
+For each service: the reference that it last ran (what is healed comes back as it was) and the declaration that was last in
+force (else drift and an edit look the same). For secrets that docker made: a keyed hash of the content at first sight. Kept
+in the journal, one small note per fact: of a thousand services each write may change one.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from controller.core.contents import CONTENT_LABEL
-from controller.core.services import ROLLED_BACK
 from controller.core.state import content_key
 from controller.engine.ports import Swarm
 from controller.engine.records import Journal
@@ -41,9 +39,8 @@ class Memory:
         self._salt = secrets.token_hex(32)
         self._images: Shelf = {}  # by stack: service -> image that it last ran, packed
         self._applied: Shelf = {}  # by stack: service -> revision
-        self._rejected: Shelf = {}  # by stack: service -> revision
         self._secrets: Shelf = {}  # by stack: secret id -> hash at first sight
-        self._shelves = {"image": self._images, "applied": self._applied, "rejected": self._rejected, "secret": self._secrets}
+        self._shelves = {"image": self._images, "applied": self._applied, "secret": self._secrets}
         self._answers: dict[str, tuple[float, ResolvedImage | str]] = {}
         self._unsaved: dict[str, str] = {}  # note -> value
 
@@ -91,7 +88,6 @@ class Memory:
             changed_secrets=self._changed(desired, snapshot, noted),
             last_images={name: _unpacked(image) for name, image in self._images.get(desired.name, {}).items()},
             applied=self._applied.get(desired.name, {}),
-            rejected=self._rejected.get(desired.name, {}),
         )
 
     def note_secrets(self, desired: DesiredStack, snapshot: Snapshot) -> None:
@@ -109,16 +105,13 @@ class Memory:
             self._put("image", desired.name, service.name, json.dumps([image, *platforms], sort_keys=True))
         self._put("applied", desired.name, service.name, revision)
 
+    def applied(self, desired: DesiredStack, service: DesiredService) -> str:
+        """The revision that was last in force, empty if that is not known."""
+        return self._applied.get(desired.name, {}).get(service.name, "")
+
     def note_intent(self, desired: DesiredStack, service: DesiredService, revision: str) -> None:
         """The revision is about to be written."""
         self._put("applied", desired.name, service.name, revision)
-
-    def note_rollback(self, desired: DesiredStack, service: DesiredService, live: Json | None, revision: str) -> bool:
-        """If Swarm rolled back the very revision that was written last, remember not to write it again; True if that is news."""
-        state = ((live or {}).get("UpdateStatus") or {}).get("State", "")
-        if state in ROLLED_BACK and self._applied.get(desired.name, {}).get(service.name) == revision:
-            return self._put("rejected", desired.name, service.name, revision)
-        return False
 
     def _forget_old_answers(self) -> None:
         now = self._monotonic()
@@ -134,14 +127,11 @@ class Memory:
     def _hash(self, content: bytes) -> str:
         return hmac.new(bytes.fromhex(self._salt), content, hashlib.sha256).hexdigest()
 
-    def _put(self, shelf: str, stack: str, name: str, value: str) -> bool:
-        """Returns whether the value is another one than before."""
+    def _put(self, shelf: str, stack: str, name: str, value: str) -> None:
         facts = self._shelves[shelf].setdefault(stack, {})
-        if facts.get(name) == value:
-            return False
-        facts[name] = value
-        self._unsaved[f"{_NOTE}:{shelf}:{stack}:{name}"] = value
-        return True
+        if facts.get(name) != value:
+            facts[name] = value
+            self._unsaved[f"{_NOTE}:{shelf}:{stack}:{name}"] = value
 
     async def _ask(self, swarm: Swarm, image: str) -> None:
         answer: ResolvedImage | str

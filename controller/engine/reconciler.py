@@ -18,6 +18,7 @@ from controller.engine.memory import Memory
 from controller.engine.observer import SHARED_KINDS, Observer
 from controller.engine.ports import Clock, Swarm
 from controller.engine.records import ActionOutcome, ActionRecord, Journal, PassRecord, PassResult, Recorder
+from controller.engine.rollouts import Rollouts, Ruling, Subject
 from controller.engine.workqueue import Due
 from controller.errors import JournalError
 from controller.model.observation import Snapshot
@@ -50,6 +51,7 @@ class World:
     declarations: Declarations
     memory: Memory
     executor: Executor
+    rollouts: Rollouts
     board: Board
     journal: Journal
     recorder: Recorder
@@ -125,39 +127,81 @@ class Reconciler:
         self, key: Key, desired: DesiredStack, service: DesiredService, snapshot: Snapshot, reconcile_id: str, since: float
     ) -> Verdict:
         world = self._world
+        planner = await self._asked(desired, service, snapshot)
+        ruling = await self._ruling(key, Subject(service, snapshot, planner))
+        if ruling.actions:
+            results = await self._execute(Plan(desired.name, ruling.actions), snapshot, key, reconcile_id)
+            self._decided(key, ruling)
+            if any(result.outcome is not ActionOutcome.DONE for result in results):
+                return _judged(results, ())
+            snapshot = await world.observer.snapshot(since=asyncio.get_running_loop().time())
+        verdict = await self._planned(key, desired, service, snapshot, reconcile_id, since)
+        keys = [world.declarations.owner(name) for name in ruling.decisions if name != service.name]
+        again = verdict.look_again_seconds or (1.0 if ruling.is_watched else None)
+        return replace(verdict, look_again_seconds=again, wake=(*verdict.wake, *(other for other in keys if other)))
+
+    async def _planned(
+        self, key: Key, desired: DesiredStack, service: DesiredService, snapshot: Snapshot, reconcile_id: str, since: float
+    ) -> Verdict:
         planner = self._planner_for(desired, snapshot)
-        question = planner.image_to_ask(service)
-        if question is not None:
-            await world.memory.ask(world.swarm, [question])
-            self._planner = None
-            planner = self._planner_for(desired, snapshot)
-        revision, live = planner.revision(service), snapshot.services.get(service.name)
-        if world.memory.note_rollback(desired, service, live, revision):
-            self._planner = None  # it must know, or it would write the very thing again
-            planner = self._planner_for(desired, snapshot)
         action, notice = planner.plan(service)
         if action is not None and action.verb is Verb.CREATE:
             # What it refers to may have gone with it, and the event that says so may be the next one.
-            fresh = await world.observer.snapshot(since=since, shared_since=since)
-            if fresh is not snapshot:
-                snapshot, live = fresh, fresh.services.get(service.name)
-                action, notice = self._planner_for(desired, snapshot).plan(service)
-        paused = bool({desired.name, str(key)} & paused_targets(snapshot)) or desired.policy.paused
+            snapshot = await self._world.observer.snapshot(since=since, shared_since=since)
+            planner = self._planner_for(desired, snapshot)
+            action, notice = planner.plan(service)
+        paused = self._is_paused(key, desired, snapshot)
         status = service_status(service, snapshot, action, notice, paused=paused)
         self._post(key, status, service.policy.rollback.deadline.total_seconds())
         self._tell(key, (notice,) if notice else ())
         if action is None:
             self._waiting_since.pop(key, None)
+            live = snapshot.services.get(service.name)
             if live is not None and notice is None:
-                world.memory.note_settled(desired, service, live, revision)
+                self._world.memory.note_settled(desired, service, live, planner.revision(service))
             return replace(_judged((), (notice,) if notice else ()), look_again_seconds=self._look_again(key))
+        return await self._act(key, desired, Subject(service, snapshot, planner), action, reconcile_id)
+
+    async def _asked(self, desired: DesiredStack, service: DesiredService, snapshot: Snapshot) -> ServicePlanner:
+        """The planner, once the registry has been asked what this service's plan needs."""
+        planner = self._planner_for(desired, snapshot)
+        question = planner.image_to_ask(service)
+        if question is None:
+            return planner
+        await self._world.memory.ask(self._world.swarm, [question])
+        self._planner = None
+        return self._planner_for(desired, snapshot)
+
+    def _is_paused(self, key: Key, desired: DesiredStack, snapshot: Snapshot) -> bool:
+        return bool({desired.name, str(key)} & paused_targets(snapshot)) or desired.policy.paused
+
+    async def _ruling(self, key: Key, subject: Subject) -> Ruling:
+        """What became of the revision that runs; nothing is judged where nothing may be done."""
+        desired = self._world.declarations.stacks.get(key.stack)
+        if desired is None or self._is_paused(key, desired, subject.snapshot):
+            return Ruling()
+        return await self._world.rollouts.look(subject)
+
+    def _decided(self, key: Key, ruling: Ruling) -> None:
+        for service, text in ruling.decisions.items():
+            log.warning("decided", extra={"fields": {"key": str(key), "service": service, "reason": text}})
+
+    async def _act(self, key: Key, desired: DesiredStack, subject: Subject, action: Action, reconcile_id: str) -> Verdict:
+        """Carry out a service's action, with what comes before it."""
+        world, service, snapshot = self._world, subject.desired, subject.snapshot
         waits = self._waits(key, service, action, desired, snapshot)
         if waits:
             return Verdict(PassResult.REPORTED, f"waits for {waits}", look_again_seconds=1.0)
         missing = lacking(action, snapshot)
         if missing:  # the stack's own key makes it, and then wakes every service
             return Verdict(PassResult.RETRY, f"needs {missing}", wake=(Key(desired.name),))
-        world.memory.note_intent(desired, service, revision)
+        applied = world.memory.applied(desired, service)
+        first = await world.rollouts.before(subject, action, applied)
+        if first:
+            results = await self._execute(Plan(desired.name, tuple(first)), snapshot, key, reconcile_id)
+            if any(result.outcome is not ActionOutcome.DONE for result in results):
+                return _judged(results, ())
+        world.memory.note_intent(desired, service, subject.planner.revision(service))
         await self._save()
         results = await self._execute(Plan(desired.name, (action,)), snapshot, key, reconcile_id)
         return replace(_judged(results, ()), look_again_seconds=1.0)

@@ -40,4 +40,3 @@ class Knowledge:
     changed_secrets: frozenset[str] = frozenset()  # those of them whose declared content is another one now
     last_images: Mapping[str, ResolvedImage] = field(default_factory=dict)  # service name -> what it last ran
     applied: Mapping[str, str] = field(default_factory=dict)  # service name -> revision last written or found in place
-    rejected: Mapping[str, str] = field(default_factory=dict)  # service name -> revision that Swarm rolled back

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     ROLLBACK = "rolled back"  # the declared revision is bad; an earlier one takes its place
     NOT_DECLARED = "not declared"
     UNUSED_VERSION = "unused version"
+    REVISION = "remembers a revision"
     UPDATE_RUNNING = "Swarm's updater is at work"
     DRIFT_REPORTED = "drift is only reported"
     DRIFT_IGNORED = "drift is ignored"

@@ -17,7 +17,7 @@ from controller.core.planner import Options
 from controller.core.state import STATE_NAME
 from controller.engine.pausing import set_paused
 from controller.model.plan import ObjectKind
-from controller.model.policy import StackPolicy
+from controller.model.policy import RollbackPolicy, ServicePolicy, StackPolicy
 from controller.model.spec import DesiredStack
 from controller.model.status import Health, Sync
 from controller.simulator.behaviour import CRASHING
@@ -60,7 +60,10 @@ async def test_there_and_back_again_takes_two_writes() -> None:
 def using(data: bytes) -> DesiredStack:
     """A stack whose one service uses a config and a secret of that content."""
     uses = {"Configs": [mounted("Config", "shop_c", "/c")], "Secrets": [mounted("Secret", "shop_s", "s")]}
-    return stack(service("web", container=uses), configs=[content("shop_c", data)], secrets=[content("shop_s", data)])
+    policy = ServicePolicy(rollback=RollbackPolicy(keep=2))
+    return stack(
+        service("web", container=uses, policy=policy), configs=[content("shop_c", data)], secrets=[content("shop_s", data)]
+    )
 
 
 async def test_contents_rotate_with_their_service_and_old_versions_are_collected() -> None:
@@ -83,6 +86,7 @@ async def test_contents_rotate_with_their_service_and_old_versions_are_collected
 
         current = rig.spec("shop_web")["TaskTemplate"]["ContainerSpec"]["Configs"][0]["ConfigName"]
         kept = rig.live("shop_web")["PreviousSpec"]["TaskTemplate"]["ContainerSpec"]["Configs"][0]["ConfigName"]
+        assert [revision.number for revision in rig.revisions()] == [2, 3]
         assert rig.names(CONFIG) == sorted([STATE_NAME, current, kept])
         assert "shop_c" not in rig.names(CONFIG)
         assert len(rig.names(SECRET)) == 2
@@ -159,7 +163,7 @@ async def test_a_revision_that_swarm_rolled_back_is_not_tried_again_until_anothe
         assert rig.writes == ["update service/shop_web"]
         assert rig.spec("shop_web")["TaskTemplate"]["ContainerSpec"]["Image"] == "nginx:1"
         assert rig.status("shop_web").sync is Sync.OUT_OF_SYNC
-        assert "rolled this declaration back" in rig.status("shop_web").message
+        assert "it was rolled back in Swarm" in rig.status("shop_web").message
         rig.declare(declared("nginx:3"))
         await asyncio.sleep(60)
 
@@ -173,7 +177,7 @@ async def test_a_rejected_revision_is_remembered_by_the_next_controller() -> Non
         await rig.settle()
         rig.declare(stack(service("web", "nginx:2", Mode=WEB, **ROLLBACK)))
         await asyncio.sleep(120)
-    async with Rig(stack(service("web", "nginx:2", Mode=WEB, **ROLLBACK)), sim=rig.sim, journal=rig.journal) as after:
+    async with Rig(stack(service("web", "nginx:2", Mode=WEB, **ROLLBACK)), sim=rig.sim) as after:  # with an empty journal
         after.forget()
         await asyncio.sleep(300)
 

@@ -15,6 +15,8 @@ from controller.engine.memory import Memory
 from controller.engine.observer import Observer
 from controller.engine.reconciler import Reconciler, World
 from controller.engine.records import ActionRecord, PassRecord, SilentRecorder
+from controller.engine.rollouts import Rollouts
+from controller.engine.signals import SignalWatch
 from controller.engine.workqueue import Due
 from controller.model.incident import Incident, IncidentState
 from controller.model.spec import DesiredStack
@@ -61,6 +63,7 @@ async def pass_over(desired: DesiredStack, environment: Mapping[str, str]) -> li
             declarations=declarations,
             memory=memory,
             executor=Executor(swarm, SystemClock()),
+            rollouts=Rollouts(swarm, SystemClock(), SignalWatch(None, SystemClock())),
             board=Board(),
             journal=ForgetfulJournal(),
             recorder=SilentRecorder(),

@@ -9,15 +9,21 @@ from types import TracebackType
 
 from controller.core.images import Resolve
 from controller.core.planner import Options
+from controller.core.revisions import histories
 from controller.engine.board import Board
 from controller.engine.declarations import Declarations
 from controller.engine.executor import Executor
 from controller.engine.loop import Loop, run_workers
 from controller.engine.memory import Memory
 from controller.engine.observer import Observer
+from controller.engine.ports import Signals
 from controller.engine.reconciler import Reconciler, World
+from controller.engine.rollouts import Rollouts
+from controller.engine.signals import SignalWatch
 from controller.engine.workqueue import WorkQueue
+from controller.model.observation import Snapshot
 from controller.model.plan import ObjectKind
+from controller.model.revision import Revision
 from controller.model.spec import DesiredStack, Json
 from controller.model.status import Key, ServiceStatus
 from controller.simulator.engine import Simulator
@@ -27,6 +33,7 @@ from controller.sources.docker_events import DockerEvents
 from controller.sources.resync import resync
 from tests.support.fakes import FakeJournal, FakeRecorder, LoopClock
 
+REVISION = "config/prodbreaker_rev_"
 CALL_SECONDS = 0.002  # that every call to the engine takes, so that before and after it are two times
 OPTIONS = Options(resolve=Resolve.NEVER)
 
@@ -41,6 +48,7 @@ class Rig:
         sim: Simulator | None = None,
         journal: FakeJournal | None = None,
         workers: int = 4,
+        signals: Signals | None = None,
     ) -> None:
         self.sim = sim or Simulator()
         self.sim.gate.hook = self._hook
@@ -54,6 +62,7 @@ class Rig:
             declarations=self.declarations,
             memory=Memory(self.journal, monotonic=self.clock.monotonic),
             executor=Executor(self.swarm, self.clock, with_registry_auth=False),
+            rollouts=Rollouts(self.swarm, self.clock, SignalWatch(signals, self.clock)),
             board=Board(),
             journal=self.journal,
             recorder=self.recorder,
@@ -100,8 +109,21 @@ class Rig:
 
     @property
     def writes(self) -> list[str]:
-        """`update service/shop_web` and so on, in order."""
+        """`update service/shop_web` and so on, in order; what is kept of revisions stands in `records`."""
+        return [write for write in self._writes() if REVISION not in write]
+
+    @property
+    def records(self) -> list[str]:
+        """What was written of revisions: `create 1`, `update 1`, in order."""
+        return [f"{write.split()[0]} {write.rpartition('_')[2]}" for write in self._writes() if REVISION in write]
+
+    def _writes(self) -> list[str]:
         return [f"{call.site.operation} {call.site.target}" for call in self.sim.gate.writes()]
+
+    def revisions(self, service: str = "shop_web") -> list[Revision]:
+        configs = {item["Spec"]["Name"]: item for item in self.sim.list_objects(ObjectKind.CONFIG)}
+        seen = Snapshot((1, 41), services={}, networks={}, configs=configs, secrets={})
+        return list(histories(seen).get(service, ()))
 
     @property
     def calls(self) -> int:
@@ -119,8 +141,10 @@ class Rig:
         self.sim.update(ObjectKind.SERVICE, name, live["Version"]["Index"], change(live["Spec"]))
 
     def names(self, kind: ObjectKind) -> list[str]:
+        """Of all objects of a kind, kept revisions left out."""
         found = self.sim.list_objects(kind)
-        return sorted(item["Name"] if kind is ObjectKind.NETWORK else item["Spec"]["Name"] for item in found)
+        names = (item["Name"] if kind is ObjectKind.NETWORK else item["Spec"]["Name"] for item in found)
+        return sorted(name for name in names if not name.startswith(REVISION.removeprefix("config/")))
 
     def status(self, name: str) -> ServiceStatus:
         return next(status for status in self.world.board.statuses() if status.name == name)

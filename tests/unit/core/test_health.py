@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from controller.core.health import current_tasks, is_converged, may_be_depended_on, replica_counts, service_status
+from controller.core.health import is_converged, may_be_depended_on, service_status
+from controller.core.replicas import current_tasks, replica_counts
 from controller.model.observation import Snapshot
 from controller.model.plan import Action, Notice, ObjectKind, Reason, Verb
 from controller.model.spec import Json

@@ -9,7 +9,7 @@ import pytest
 from controller.core.contents import version_name
 from controller.core.images import REFERENCE_LABEL, Resolve
 from controller.core.planner import Options, ServicePlanner, in_dependency_order
-from controller.core.services import REVISION_LABEL
+from controller.core.revisions import REVISION_LABEL
 from controller.core.state import STATE_NAME
 from controller.model.observation import Knowledge, ResolvedImage, Snapshot
 from controller.model.plan import Reason, Restart
@@ -28,7 +28,6 @@ from tests.support.specs import (
 )
 from tests.unit.core.planning import (
     CONFIG,
-    KNOWN,
     NETWORK,
     NEVER,
     SECRET,
@@ -230,18 +229,6 @@ def test_drift_is_reverted_once_the_updater_has_ended_or_given_up(state: str) ->
     seen = snapshot(of_docker(DRIFTED, UpdateStatus={"State": state}))
 
     assert only(plan(stack(service()), seen)).reason is Reason.DRIFT
-
-
-@pytest.mark.parametrize("state", ["rollback_started", "rollback_paused", "rollback_completed"])
-def test_a_revision_that_swarm_rolled_back_is_not_tried_again(state: str) -> None:
-    desired = stack(service(container={"Env": ["A=bad"]}))
-    own = ServicePlanner(desired, snapshot(), KNOWN, NEVER).revision(desired.services["web"])
-    seen = snapshot(of_docker(body(labels={REVISION_LABEL: "good"}), UpdateStatus={"State": state}))
-    knowledge = Knowledge(applied={"shop_web": own}, rejected={"shop_web": own})
-
-    assert held(desired, seen, knowledge=knowledge) is Reason.QUARANTINED
-    another = stack(service(container={"Env": ["A=better"]}))
-    assert only(plan(another, seen, knowledge=knowledge)).reason is Reason.EDITED
 
 
 def test_another_mode_cannot_be_written() -> None:

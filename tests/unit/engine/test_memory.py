@@ -37,14 +37,12 @@ async def test_what_was_learned_comes_back_from_the_journal() -> None:
     memory = Memory(journal)
     await memory.load()
     memory.note_settled(SHOP, WEB, running(), "r1")
-    memory.note_rollback(SHOP, WEB, running(UpdateStatus={"State": "rollback_completed"}), "r1")
     memory.note_secrets(SHOP, SEEN)
 
     known = (await reloaded(memory, journal)).knowledge(SHOP, SEEN)
 
     assert known.last_images == {"shop_web": ResolvedImage(PINNED)}
     assert known.applied == {"shop_web": "r1"}
-    assert known.rejected == {"shop_web": "r1"}
     assert known.noted_secrets == {"id-of-shop_s"}
     assert known.changed_secrets == frozenset()
 
@@ -92,34 +90,6 @@ def test_only_pinned_images_are_worth_remembering() -> None:
 
     assert memory.knowledge(SHOP, SEEN).last_images == {}
     assert memory.knowledge(SHOP, SEEN).applied == {"shop_web": "r1"}
-
-
-@pytest.mark.parametrize("state", ["rollback_started", "rollback_paused", "rollback_completed"])
-def test_a_rollback_of_what_was_written_last_is_news_once(state: str) -> None:
-    memory = Memory()
-    memory.note_intent(SHOP, WEB, "r2")
-    rolled_back = running(UpdateStatus={"State": state})
-
-    assert memory.note_rollback(SHOP, WEB, rolled_back, "r2")
-    assert not memory.note_rollback(SHOP, WEB, rolled_back, "r2")
-    assert memory.knowledge(SHOP, SEEN).rejected == {"shop_web": "r2"}
-
-
-@pytest.mark.parametrize(
-    ("seen", "revision"),
-    [
-        (running(UpdateStatus={"State": "rollback_completed"}), "another"),
-        (running(UpdateStatus={"State": "completed"}), "r2"),
-        (running(), "r2"),
-        (None, "r2"),
-    ],
-)
-def test_what_was_not_rolled_back_is_not_rejected(seen: Json | None, revision: str) -> None:
-    memory = Memory()
-    memory.note_intent(SHOP, WEB, "r2")
-
-    assert not memory.note_rollback(SHOP, WEB, seen, revision)
-    assert memory.knowledge(SHOP, SEEN).rejected == {}
 
 
 async def test_every_fact_has_a_note_of_its_own() -> None:

@@ -16,6 +16,8 @@ from controller.engine.memory import Memory
 from controller.engine.observer import Observer
 from controller.engine.reconciler import Reconciler, Verdict, World
 from controller.engine.records import PassResult
+from controller.engine.rollouts import Rollouts
+from controller.engine.signals import SignalWatch
 from controller.engine.workqueue import Due
 from controller.errors import EngineUnavailableError, OutOfSequenceError, RefusedError
 from controller.model.plan import ObjectKind
@@ -43,6 +45,7 @@ class Scene:
                 declarations=self.declarations,
                 memory=Memory(self.journal, monotonic=clock.monotonic),
                 executor=Executor(self.swarm, clock, with_registry_auth=False),
+                rollouts=Rollouts(self.swarm, clock, SignalWatch(None, clock)),
                 board=self.board,
                 journal=self.journal,
                 recorder=self.recorder,

@@ -1,0 +1,94 @@
+"""What is kept before an edit is written: the spec that goes, if nobody kept it yet, and the one that comes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from controller.core.replicas import UPDATING, current_tasks
+from controller.core.revisions import by_name, creation, digest_of, relabelling, removal, surplus
+from controller.core.rollout import Turn, newest, turned, wanted_replicas
+from controller.core.values import Context
+from controller.model.observation import Snapshot
+from controller.model.plan import Action
+from controller.model.revision import Revision, RevisionState
+from controller.model.spec import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A declared change of a live service, about to be written."""
+
+    action: Action
+    digest: str  # of what is declared
+    group: str
+    since: str  # now, RFC 3339
+    noise: tuple[str, ...] = ()
+    applied: str = ""  # the digest that is live, where no label tells it
+    is_proven: bool = False  # what runs now has had all its replicas up for long enough
+
+
+def succession(edit: Edit, history: Sequence[Revision], snapshot: Snapshot, context: Context, *, keep: int) -> list[Action]:
+    """The writes that come before the edit's own; empty when they were made already."""
+    live = snapshot.services[edit.action.name]
+    if history and history[-1].digest == edit.digest and history[-1].over == live["Version"]["Index"]:
+        return []
+    number = history[-1].number if history else 0
+    actions: list[Action] = []
+    outgoing = newest(history, digest_of(live) or edit.applied)
+    if outgoing is None:
+        number += 1
+        actions.append(creation(_baseline(edit, live, number, context)))
+    for revision in history:
+        if revision.state is RevisionState.PROGRESSING:
+            proven = revision is outgoing and edit.is_proven
+            turn, why = (Turn.PROVEN, "all replicas up") if proven else (Turn.REPLACED, f"revision {number + 1} came first")
+            actions.append(relabelling(turned(revision, turn, why), snapshot))
+    incoming = Revision(
+        service=edit.action.name,
+        number=number + 1,
+        digest=edit.digest,
+        state=RevisionState.PROGRESSING,
+        since=edit.since,
+        group=edit.group,
+        over=live["Version"]["Index"],
+        noise=edit.noise,
+        changes=edit.action.changes,
+        body=by_name(edit.action.body, context),
+    )
+    actions.append(creation(incoming))
+    return actions + [removal(item) for item in surplus(history, keep=max(keep - 2, 1), live=digest_of(live))]
+
+
+def _baseline(edit: Edit, live: Json, number: int, context: Context) -> Revision:
+    body = by_name(live["Spec"], context)
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return Revision(
+        service=edit.action.name,
+        number=number,
+        digest=digest_of(live) or edit.applied or hashlib.sha256(text.encode()).hexdigest()[:16],
+        state=RevisionState.STABLE if edit.is_proven else RevisionState.SUPERSEDED,
+        since=str(live.get("UpdatedAt", "")),
+        why="it ran before the first edit that was seen" if edit.is_proven else "it did not run in full when it was edited",
+        body=body,
+    )
+
+
+def is_proven(live: Json, tasks: Sequence[Json], nodes: Sequence[Json], *, started_before: str) -> bool:
+    """Whether all replicas of what is live run, and came up before a time (RFC 3339)."""
+    if (live.get("UpdateStatus") or {}).get("State", "") in UPDATING:
+        return False
+    up = [task for task in current_tasks(live, tasks, nodes) if str(task["Status"].get("Timestamp", "")) < started_before]
+    return len(up) >= wanted_replicas(live)
+
+
+def relabelled(
+    revision: Revision, turn: Turn, why: str, *, snapshot: Snapshot, target: Revision | None = None, is_back: bool = False
+) -> Action:
+    """The write that tells a turn of a kept revision. Raises KeyError when it is kept no more."""
+    changed = turned(revision, turn, why)
+    if turn is Turn.FOUND_BAD:
+        changed = replace(changed, target=target.number if target else None, is_back=False)
+    return relabelling(replace(changed, is_back=is_back), snapshot)
