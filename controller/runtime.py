@@ -9,7 +9,7 @@ import random
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -32,6 +32,7 @@ from controller.engine.board import Board
 from controller.engine.clock import LeaseClock, SystemClock
 from controller.engine.declarations import Declarations
 from controller.engine.executor import Executor
+from controller.engine.incidents import Incidents
 from controller.engine.leader import Leader
 from controller.engine.loop import Loop, run_workers
 from controller.engine.memory import Memory
@@ -42,6 +43,7 @@ from controller.engine.reconciler import Reconciler, World
 from controller.engine.signals import SignalWatch
 from controller.engine.workqueue import WorkQueue
 from controller.errors import JournalError, SettingsError
+from controller.model.incident import Incident, IncidentState
 from controller.model.plan import ObjectKind, Plan
 from controller.model.policy import AlertAction
 from controller.model.spec import DesiredService, DesiredStack
@@ -86,10 +88,11 @@ class Controller:
         recorder: Metrics,
         redactor: Redactor,
         watch: SignalWatch,
+        incidents: Incidents,
         leader: Leader | None,
     ) -> None:
         self._settings, self._world, self._swarm, self._recorder, self._watch = settings, world, swarm, recorder, watch
-        self._leader = leader
+        self._incidents, self._leader = incidents, leader
         if leader is None:
             recorder.leads(leads=True)
         else:
@@ -114,10 +117,11 @@ class Controller:
         clock, recorder = SystemClock(), Metrics()
         journal = SqliteJournal(settings.journal)
         cleanup.push_async_callback(journal.close)
-        memory = Memory(journal)
+        memory, incidents = Memory(journal), Incidents(journal, recorder, clock)
         try:
             await journal.open()
             await memory.load()
+            await incidents.load()
         except JournalError as error:
             log.error("journal", extra={"fields": {"reason": str(error)}})  # noqa: TRY400 - it goes on without memories
         endpoint = resolve_endpoint(os.environ)
@@ -137,7 +141,8 @@ class Controller:
             clock=clock,
             options=Options(resolve=settings.resolve_image, prune=settings.prune, own_stack=settings.own_stack),
         )
-        return cls(settings, world, swarm, recorder, redactor, measurements(settings, redactor, clock, cleanup), leader)
+        watch = measurements(settings, redactor, clock, cleanup)
+        return cls(settings, world, swarm, recorder, redactor, watch, incidents, leader)
 
     async def serve(self, cleanup: AsyncExitStack) -> None:
         """Open the HTTP interface. Raises SettingsError when its address cannot be had."""
@@ -189,6 +194,7 @@ class Controller:
             await asyncio.gather(workers, return_exceptions=True)
         try:
             await self._world.memory.save()
+            await self._incidents.save()
         except JournalError as error:
             log.error("journal", extra={"fields": {"reason": str(error)}})  # noqa: TRY400 - a full disk is no bug to trace
         log.info("stopped")
@@ -242,6 +248,15 @@ class Controller:
         return {
             name: declarations.errors.get(name, "") for name in sorted(declarations.stacks.keys() | declarations.errors.keys())
         }
+
+    def open_incidents(self) -> Sequence[Incident]:
+        return self._incidents.open_ones()
+
+    async def incidents(self, *, limit: int, service: str | None, states: Collection[IncidentState]) -> Sequence[Incident]:
+        return await self._incidents.recent(limit=limit, service=service, states=states)
+
+    async def incident(self, number: int) -> Incident | None:
+        return await self._incidents.get(number)
 
     def owner(self, service_name: str) -> Key | None:
         return self._world.declarations.owner(service_name)

@@ -26,6 +26,7 @@ COMMANDS = {
     "status": "print sync and health of every service",
     "pause": "stop acting on a service or a stack",
     "resume": "act on it again",
+    "incidents": "list what went wrong, or show how it went",
 }
 
 

@@ -31,6 +31,14 @@ class Board:
             self._moving_since[key] = now
         return changed
 
+    def status(self, key: Key) -> ServiceStatus | None:
+        """As it was put up: also degraded for lack of patience."""
+        return self._statuses.get(key)
+
+    def short_since(self, key: Key) -> float | None:
+        """Loop time since when replicas have been missing; None when none are."""
+        return self._short_since.get(key)
+
     def remove(self, key: Key) -> None:
         self._statuses.pop(key, None)
         self._moving_since.pop(key, None)

@@ -1,9 +1,11 @@
-"""Plans and statuses as JSON, the same for the command line and for HTTP. Keys may be added, never changed."""
+"""Plans, statuses and incidents as JSON, the same for the command line and for HTTP. Keys may be added, never changed."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+from controller.model.incident import Incident
 from controller.model.plan import Action, Change, Notice, Plan
 from controller.model.status import ServiceStatus
 
@@ -25,6 +27,39 @@ def status_form(status: ServiceStatus) -> dict[str, Any]:
         "desired": status.desired,
         "message": status.message,
     }
+
+
+def incident_form(incident: Incident, *, timeline: bool = False) -> dict[str, Any]:
+    """Times are RFC 3339 in UTC, spans in seconds; null where there is none."""
+    form: dict[str, Any] = {
+        "id": incident.id,
+        "service": incident.service,
+        "kind": incident.kind.value,
+        "state": incident.state.value,
+        "summary": incident.summary,
+        "opened": _stamp(incident.opened),
+        "began": _stamp(incident.began),
+        "acted": _stamp(incident.acted),
+        "ended": _stamp(incident.ended),
+        "seconds_to_detect": _rounded(incident.seconds_to_detect),
+        "seconds_to_act": _rounded(incident.seconds_to_act),
+        "seconds_to_recover": _rounded(incident.seconds_to_recover),
+    }
+    if timeline:
+        form["timeline"] = [
+            {"time": _stamp(entry.time), "kind": entry.kind.value, "text": entry.text} for entry in incident.entries
+        ]
+    return form
+
+
+def _stamp(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def _action_form(action: Action) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from controller.web.access import guard, leaders_only
 from controller.web.faults import explain
+from controller.web.incidents import IncidentRoutes
 from controller.web.ports import Controller
 from controller.web.routes import Routes
 
@@ -20,6 +21,7 @@ def make_app(controller: Controller, *, token: str | None, registry: CollectorRe
     app = web.Application(middlewares=[explain, *access], client_max_size=LARGEST_BODY)
     app.on_response_prepare.append(_finish_headers)
     Routes(controller, registry).add_to(app)
+    IncidentRoutes(controller).add_to(app)
     return app
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from controller.model.incident import Incident, IncidentState
 from controller.model.plan import Plan
 from controller.model.status import Key, ServiceStatus
 
@@ -32,6 +33,18 @@ class Controller(Protocol):
 
     def owner(self, service_name: str) -> Key | None:
         """The key of the declared service whose real name this is."""
+        ...
+
+    def open_incidents(self) -> Sequence[Incident]:
+        """Those that have not ended, newest first."""
+        ...
+
+    async def incidents(self, *, limit: int, service: str | None, states: Collection[IncidentState]) -> Sequence[Incident]:
+        """Those that have not ended first, then the newest."""
+        ...
+
+    async def incident(self, number: int) -> Incident | None:
+        """Raises JournalError where only an unreadable journal could tell."""
         ...
 
     async def plans(self) -> Sequence[Plan]:

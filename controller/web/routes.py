@@ -98,5 +98,6 @@ class Routes:
         return web.json_response({"target": target, "paused": paused})
 
     async def _page(self, _: web.Request) -> web.Response:
-        html = status_page(self._controller.statuses(), self._controller.stacks(), self._controller.readiness())
+        asked = self._controller
+        html = status_page(asked.statuses(), asked.open_incidents(), asked.stacks(), asked.readiness())
         return web.Response(text=html, content_type="text/html", headers={"Content-Security-Policy": POLICY})

@@ -13,14 +13,24 @@ from typing import Any
 
 import peewee
 
-from controller.adapters.journal.rows import MODELS, Actions, Incidents, Notes, Passes, action_of, incident_of, row_of
+from controller.adapters.journal.rows import (
+    MODELS,
+    SCHEMA,
+    Actions,
+    Incidents,
+    Notes,
+    Passes,
+    action_of,
+    find_incident,
+    find_incidents,
+    row_of,
+)
 from controller.engine.records import ActionRecord, PassRecord
 from controller.errors import JournalError
 from controller.model.incident import Incident, IncidentState
 
 log = logging.getLogger("prodbreaker.journal")
 
-SCHEMA = 2  # in the file's user_version; 1 knew no incidents
 PRUNED_EVERY = 1_000  # rows written
 BUSY_SECONDS = 5.0  # somebody else may look into the file
 LONGEST_TEXT = 2_000  # characters of a reason or message
@@ -101,15 +111,10 @@ class JournalFile:
         self._unpruned += len(incidents)
 
     def incidents(self, limit: int, service: str | None, states: Collection[IncidentState]) -> list[Incident]:
-        query = Incidents.select().where(Incidents.state.in_([state.value for state in states]))
-        if service is not None:
-            query = query.where(Incidents.service == service)
-        query = query.order_by(Incidents.ended.is_null(False), Incidents.id.desc()).limit(limit)
-        return [incident_of(row) for row in query.dicts().execute(self._database)]
+        return find_incidents(self._database, limit=limit, service=service, states=states)
 
     def incident(self, number: int) -> Incident | None:
-        rows = Incidents.select().where(Incidents.id == number).dicts().execute(self._database)
-        return next((incident_of(row) for row in rows), None)
+        return find_incident(self._database, number)
 
     def notes(self, prefix: str) -> dict[str, str]:
         rows = Notes.select().dicts().execute(self._database)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import peewee
@@ -11,6 +11,8 @@ import peewee
 from controller.engine.records import ActionOutcome, ActionRecord
 from controller.model.incident import Entry, EntryKind, FaultKind, Incident, IncidentState
 from controller.model.plan import Change, ObjectKind, Reason, Verb
+
+SCHEMA = 2  # in the file's user_version; 1 knew no incidents
 
 
 class Passes(peewee.Model):
@@ -100,6 +102,20 @@ def row_of(incident: Incident) -> dict[str, Any]:
         "ended": incident.ended,
         "entries": json.dumps([[entry.time, entry.kind.value, entry.text] for entry in incident.entries]),
     }
+
+
+def find_incidents(database: Any, *, limit: int, service: str | None, states: Collection[IncidentState]) -> list[Incident]:
+    """Those that have not ended first, then the newest."""
+    query = Incidents.select().where(Incidents.state.in_([state.value for state in states]))
+    if service is not None:
+        query = query.where(Incidents.service == service)
+    query = query.order_by(Incidents.ended.is_null(False), Incidents.id.desc()).limit(limit)
+    return [incident_of(row) for row in query.dicts().execute(database)]
+
+
+def find_incident(database: Any, number: int) -> Incident | None:
+    rows = Incidents.select().where(Incidents.id == number).dicts().execute(database)
+    return next((incident_of(row) for row in rows), None)
 
 
 def incident_of(row: Mapping[str, Any]) -> Incident:

@@ -72,3 +72,17 @@ def test_what_is_taken_down_neither_stands_nor_moves() -> None:
 
     assert [item.name for item in board.statuses()] == ["shop_web"]
     assert board.moving() == {WEB: 0}
+
+
+def test_a_shortage_lasts_until_all_replicas_are_up() -> None:
+    board = Board()
+    for now, running in ((10, 3), (20, 1), (30, 2)):
+        board.post(WEB, status("shop_web", Health.PROGRESSING, running=running), now, patience_seconds=5)
+
+    posted = board.status(WEB)
+    assert (board.short_since(WEB), posted and posted.health) == (20, Health.DEGRADED)
+
+    board.post(WEB, status("shop_web", Health.HEALTHY, running=3), 40)
+
+    assert board.short_since(WEB) is None
+    assert board.status(DB) is None

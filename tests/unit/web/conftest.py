@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry, Counter
 
+from controller.model.incident import Incident, IncidentState
 from controller.model.plan import Action, Change, ObjectKind, Plan, Reason, Verb
 from controller.model.status import Health, Key, ServiceStatus, Sync
 from controller.web import make_app
@@ -29,6 +30,7 @@ class ScriptedController:
     planned: int = 0
     failure: Exception | None = None
     message: str = ""
+    known: list[Incident] = field(default_factory=list)
     plan_waits_for: Callable[[], Awaitable[object]] | None = None
     other_leader: str | None = None  # empty: another one leads, or nobody
 
@@ -46,6 +48,17 @@ class ScriptedController:
 
     def stacks(self) -> Mapping[str, str]:
         return {"shop": "", "blog": "blog.yml:1:1: no"}
+
+    def open_incidents(self) -> Sequence[Incident]:
+        return [incident for incident in self.known if incident.ended is None]
+
+    async def incidents(self, *, limit: int, service: str | None, states: Collection[IncidentState]) -> Sequence[Incident]:
+        return [item for item in self.known if item.state in states and service in (None, item.service)][:limit]
+
+    async def incident(self, number: int) -> Incident | None:
+        if self.failure:
+            raise self.failure
+        return next((incident for incident in self.known if incident.id == number), None)
 
     def owner(self, service_name: str) -> Key | None:
         return Key("shop", "web") if service_name == "shop_web" else None

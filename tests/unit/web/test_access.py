@@ -9,7 +9,7 @@ from multidict import CIMultiDict
 
 from tests.unit.web.conftest import TOKEN, Client, Connect, ScriptedController
 
-READING = ["/", "/metrics", "/api/v1/stacks", "/api/v1/services", "/api/v1/plan"]
+READING = ["/", "/metrics", "/api/v1/stacks", "/api/v1/services", "/api/v1/plan", "/api/v1/incidents"]
 CHANGING = [
     "/api/v1/services/shop_web/pause",
     "/api/v1/services/shop_web/resume",
