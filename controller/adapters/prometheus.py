@@ -47,7 +47,7 @@ class Prometheus:
     async def holds(self, query: str) -> bool:
         """Whether the expression, which must give a vector, has a sample that is not NaN. Raises SignalsUnavailableError."""
         try:
-            data = await self._ask("POST", "query", {"query": query, "timeout": f"{self._seconds:g}s"})
+            data = await self._ask("POST", "query", {"query": query, "timeout": f"{self._seconds:g}"})
             return _has_result(data)
         except InconclusiveError as error:
             raise InconclusiveError(f"query {_line(query)}: {error}") from error
@@ -55,15 +55,15 @@ class Prometheus:
     async def firing(self) -> Sequence[Mapping[str, str]]:
         return await self._alerts("firing")
 
-    async def pending(self) -> Sequence[Mapping[str, str]]:
-        return await self._alerts("pending")
+    async def active(self) -> Sequence[Mapping[str, str]]:
+        return await self._alerts("firing", "pending")
 
-    async def _alerts(self, state: str) -> Sequence[Mapping[str, str]]:
+    async def _alerts(self, *states: str) -> Sequence[Mapping[str, str]]:
         data = await self._ask("GET", "alerts", None)
         alerts = data.get("alerts") if isinstance(data, dict) else None
         if not isinstance(alerts, list) or not all(map(_is_alert, alerts)):
             raise self._unavailable("answered something that is no list of alerts")
-        return [alert["labels"] for alert in alerts if alert["state"] == state]
+        return [alert["labels"] for alert in alerts if alert["state"] in states]
 
     async def _ask(self, method: str, path: str, form: Mapping[str, str] | None) -> Any:
         """The `data` of a whole and successful answer."""

@@ -24,7 +24,7 @@ class Answers:
     """What Prometheus said. None stands for no answer."""
 
     holds: Mapping[str, bool | None]  # by query
-    firing: Sequence[Labels] | None = ()  # labels of each alert
+    alerts: Sequence[Labels] | None = ()  # labels of each that fires; for `noise_of` also of those that are about to
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +84,12 @@ def held_since(policy: ServicePolicy, answers: Answers, *, before: Mapping[str, 
     return {item.name: before.get(item.name, now) for item in _holding(policy, answers)}
 
 
-def noise_of(policy: ServicePolicy, answers: Answers, *, pending: Sequence[Labels] | None) -> tuple[str, ...]:
+def noise_of(policy: ServicePolicy, answers: Answers) -> tuple[str, ...]:
     """Names of what says nothing against a revision that goes live now, in order: all that is not known to be quiet.
 
-    `pending` are the labels of the alerts whose own `for` is still running: what they tell of began before the revision.
+    Alerts whose own `for` is still running belong to `answers`: what they tell of began before the revision.
     """
-    alerts = None if answers.firing is None or pending is None else [*answers.firing, *pending]
-    before = Answers(answers.holds, alerts)
-    return tuple(sorted({*(item.name for item in _holding(policy, before)), *_unanswered(policy, before)}))
+    return tuple(sorted({*(item.name for item in _holding(policy, answers)), *_unanswered(policy, answers)}))
 
 
 def _holding(policy: ServicePolicy, answers: Answers) -> Iterator[_Holding]:
@@ -100,7 +98,7 @@ def _holding(policy: ServicePolicy, answers: Answers) -> Iterator[_Holding]:
             name = _condition_name(condition.query)
             yield _Holding(name, f"condition {number} holds", condition.wait, f": {_shown(condition.query)}")
     for rule in policy.alerts:
-        for alert in dict.fromkeys(_name(labels) for labels in answers.firing or () if _fits(rule, labels)):
+        for alert in dict.fromkeys(_name(labels) for labels in answers.alerts or () if _fits(rule, labels)):
             yield _Holding(
                 f"{_rule_name(rule)}-{_hash8(alert)}",
                 f"alert {_shown(alert)} fires",
@@ -111,7 +109,7 @@ def _holding(policy: ServicePolicy, answers: Answers) -> Iterator[_Holding]:
 
 def _unanswered(policy: ServicePolicy, answers: Answers) -> set[str]:
     conditions = {_condition_name(query) for query in queries(policy) if answers.holds.get(query) is None}
-    return conditions | ({_rule_name(rule) for rule in policy.alerts} if answers.firing is None else set())
+    return conditions | ({_rule_name(rule) for rule in policy.alerts} if answers.alerts is None else set())
 
 
 def _fits(rule: AlertRule, labels: Labels) -> bool:

@@ -82,8 +82,8 @@ class Signals(Protocol):
         """The labels of every alert that fires now."""
         ...
 
-    async def pending(self) -> Sequence[Mapping[str, str]]:
-        """The labels of every alert whose condition holds and whose own `for` is still running."""
+    async def active(self) -> Sequence[Mapping[str, str]]:
+        """The labels of every alert whose condition holds: those that fire, and those whose own `for` is still running."""
         ...
 
 

@@ -47,7 +47,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, target: ScrapeTarget) -> It
 async def prometheus(server: PrometheusServer) -> AsyncIterator[Prometheus]:
     """The adapter, once the server runs and knows enough for a rate."""
     await asyncio.to_thread(server.start)
-    adapter = Prometheus(server.url, seconds=5)
+    adapter = Prometheus(server.url, seconds=5.5)
     await until(lambda: adapter.holds("count_over_time(errors_total[1m]) >= 3"), seconds=30)
     yield adapter
     await adapter.close()
@@ -101,7 +101,8 @@ async def test_the_watch_sees_what_is_new_and_knows_when_it_sees_nothing(
     quiet = await watch.look("web", WEB, noise=noise)
     assert (quiet.evidence, quiet.doubts, quiet.conclusive) == ((), (), True)
     assert len(quiet.held) == len(noise) == 1
-    assert [labels["alertname"] for labels in await prometheus.pending()] == ["SlowToFire"]
+    assert [labels["alertname"] for labels in await prometheus.active()] == ["SlowToFire"]
+    assert await prometheus.firing() == []
 
     target.values["errors_total"] += 50
 

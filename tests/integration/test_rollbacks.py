@@ -142,7 +142,7 @@ class Scripted:
     async def firing(self) -> list[dict[str, str]]:
         return []
 
-    async def pending(self) -> list[dict[str, str]]:
+    async def active(self) -> list[dict[str, str]]:
         return []
 
 

@@ -35,7 +35,7 @@ def read(
 
 
 def names(given: ServicePolicy, answers: Answers) -> tuple[str, ...]:
-    return noise_of(given, answers, pending=())
+    return noise_of(given, answers)
 
 
 def test_without_conditions_and_rules_nothing_is_asked_and_nothing_said() -> None:
@@ -75,7 +75,7 @@ def test_a_condition_counts_only_after_its_time_and_until_then_is_a_doubt() -> N
 
 def test_what_held_before_the_revision_does_not_count_and_still_shows_as_held() -> None:
     web = policy(Condition(ERRORS), Condition(SLOW), alerts=[RULE])
-    noise = noise_of(web, Answers({ERRORS: True, SLOW: False}, [HIGH]), pending=[])
+    noise = noise_of(web, Answers({ERRORS: True, SLOW: False}, [HIGH]))
 
     reading = read(web, Answers({ERRORS: True, SLOW: True}, [HIGH]), noise=noise)
 
@@ -124,23 +124,16 @@ def test_an_alert_of_many_instances_and_two_rules_is_told_once() -> None:
 
 def test_a_noisy_alert_stays_noise_when_new_tasks_give_it_other_labels() -> None:
     web = policy(alerts=[RULE])
-    noise = noise_of(web, Answers({}, [HIGH]), pending=[])
+    noise = noise_of(web, Answers({}, [HIGH]))
 
     assert read(web, Answers({}, [{**HIGH, "instance": "10.0.0.9"}]), noise=noise).evidence == ()
 
 
 def test_another_alert_of_a_wide_rule_counts_beside_a_noisy_one() -> None:
     web = policy(alerts=[AlertRule(match={"service": "web"}, action=AlertAction.ROLLBACK)])
-    noise = noise_of(web, Answers({}, [HIGH]), pending=[])
+    noise = noise_of(web, Answers({}, [HIGH]))
 
     assert read(web, Answers({}, [HIGH, {"alertname": "Slow", "service": "web"}]), noise=noise).evidence == ("alert Slow fires",)
-
-
-def test_an_alert_that_was_pending_before_the_revision_tells_of_something_older() -> None:
-    web = policy(alerts=[RULE])
-    noise = noise_of(web, Answers({}, []), pending=[HIGH])
-
-    assert read(web, Answers({}, [HIGH]), noise=noise).evidence == ()
 
 
 def test_no_answer_is_no_evidence_and_not_conclusive() -> None:
@@ -168,13 +161,12 @@ def test_what_gave_no_answer_before_the_revision_is_no_news_after_it() -> None:
     web = policy(Condition(ERRORS), Condition(SLOW), alerts=[RULE])
     late = Answers({ERRORS: True, SLOW: True}, [HIGH])
 
-    assert read(web, late, noise=noise_of(web, Answers({SLOW: False}, []), pending=[])).evidence == (
+    assert read(web, late, noise=noise_of(web, Answers({SLOW: False}, []))).evidence == (
         f"condition 2 holds: {SLOW}",
         "alert WebHighErrorRate fires",
     )
-    for firing, pending in ((None, []), ([], None)):
-        noise = noise_of(web, Answers({ERRORS: False, SLOW: False}, firing), pending=pending)
-        assert read(web, late, noise=noise).evidence == (f"condition 1 holds: {ERRORS}", f"condition 2 holds: {SLOW}")
+    noise = noise_of(web, Answers({ERRORS: False, SLOW: False}, None))
+    assert read(web, late, noise=noise).evidence == (f"condition 1 holds: {ERRORS}", f"condition 2 holds: {SLOW}")
 
 
 def test_time_runs_while_it_holds_and_begins_anew_after_quiet_or_no_answer() -> None:
@@ -192,7 +184,7 @@ def test_names_fit_a_label_and_stay_the_same_for_ever() -> None:
     rules = [AlertRule(match={"a": "1", "b": "2"}), AlertRule(match={"b": "2", "a": "1"})]
     alerts = [{"a": "1", "b": "2", "alertname": "x, y = \n"}, {"a": "1", "b": "2"}]
 
-    found = [noise_of(policy(Condition(ERRORS), alerts=[rule]), Answers({ERRORS: True}, alerts), pending=[]) for rule in rules]
+    found = [noise_of(policy(Condition(ERRORS), alerts=[rule]), Answers({ERRORS: True}, alerts)) for rule in rules]
 
     assert found[0] == found[1]
     assert found[0] == ("alert-0e09eeab-a6a6c6ec", "alert-0e09eeab-e3b0c442", "condition-6e366b2d")
@@ -224,7 +216,7 @@ _ANSWERS = st.builds(
 
 @given(_POLICIES, _ANSWERS)
 def test_a_state_of_things_is_never_evidence_against_itself(given: ServicePolicy, answers: Answers) -> None:
-    noise = noise_of(given, answers, pending=[])
+    noise = noise_of(given, answers)
 
     reading = read(given, answers, noise=noise)
 
@@ -234,9 +226,9 @@ def test_a_state_of_things_is_never_evidence_against_itself(given: ServicePolicy
 
 @given(_POLICIES, _ANSWERS, _ANSWERS)
 def test_evidence_is_only_what_was_known_to_be_quiet_and_holds(given: ServicePolicy, then: Answers, now: Answers) -> None:
-    reading = read(given, now, noise=noise_of(given, then, pending=[]))
+    reading = read(given, now, noise=noise_of(given, then))
 
     conditions = {c.query for c in given.rollback.conditions if then.holds.get(c.query) is False and now.holds.get(c.query)}
     assert {text.partition(": ")[2] for text in reading.evidence if text.startswith("condition")} == conditions
-    if then.firing is None or now.firing is None:
+    if then.alerts is None or now.alerts is None:
         assert not [text for text in (*reading.evidence, *reading.doubts) if text.startswith("alert")]

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
 from controller.core.signals import Reading
 from controller.engine import signals as module
-from controller.engine.signals import SHARED_SECONDS, SignalWatch
+from controller.engine.signals import SHARED_SECONDS, UNASKED_SECONDS, SignalWatch
 from controller.errors import InconclusiveError, SignalsUnavailableError
 from controller.model.policy import AlertAction, AlertRule, Condition, RollbackPolicy, ServicePolicy
 from tests.support.clock import FakeClock
@@ -33,7 +33,7 @@ class FakeSignals:
 
     answers: dict[str, bool | Exception] = field(default_factory=dict)
     alerts: list[Mapping[str, str]] | Exception = field(default_factory=list)
-    waiting: list[Mapping[str, str]] | Exception = field(default_factory=list)
+    pending: list[Mapping[str, str]] = field(default_factory=list)
     asked: Counter[str] = field(default_factory=Counter)
     hold: asyncio.Event | None = None
 
@@ -45,9 +45,9 @@ class FakeSignals:
         await self._asked("firing")
         return _said(self.alerts)
 
-    async def pending(self) -> Sequence[Mapping[str, str]]:
-        await self._asked("pending")
-        return _said(self.waiting)
+    async def active(self) -> Sequence[Mapping[str, str]]:
+        await self._asked("active")
+        return [*_said(self.alerts), *self.pending]
 
     async def _asked(self, what: str) -> None:
         self.asked[what] += 1
@@ -226,17 +226,27 @@ async def test_what_did_not_answer_before_the_revision_counts_never(
     assert (reading.evidence, reading.doubts, reading.conclusive) == ((), (), True)
 
 
-@pytest.mark.parametrize("waiting", [[HIGH], AWAY])
-async def test_alerts_that_were_pending_before_the_revision_do_not_count(
-    watch: SignalWatch, signals: FakeSignals, clock: FakeClock, waiting: list[Mapping[str, str]] | Exception
-) -> None:
+async def test_alerts_that_were_pending_before_the_revision_do_not_count(watch: SignalWatch, signals: FakeSignals) -> None:
     web = policy(alerts=ALERTS)
-    signals.waiting = waiting
+    await watch.look("web", web)
+    signals.pending = [HIGH]
     noise = await watch.baseline("web", web)
-    signals.waiting, signals.alerts = [], [HIGH]
-    clock.advance(1)
+    signals.pending, signals.alerts = [], [HIGH]
+    watch.forget("web")
+    later = SignalWatch(signals, FakeClock())
 
-    assert (await watch.look("web", web, noise=noise)).evidence == ()
+    assert (await later.look("web", web, noise=noise)).evidence == ()
+    assert (await later.look("web", web)).evidence == ("alert High fires",)
+
+
+async def test_a_baseline_looks_at_alerts_anew_and_is_no_answer_for_others(watch: SignalWatch, signals: FakeSignals) -> None:
+    web = policy(alerts=ALERTS)
+    await watch.look("web", web)
+    await watch.baseline("web", web)
+    await watch.baseline("api", web)
+    await watch.look("api", web)
+
+    assert signals.asked == {"firing": 1, "active": 2}
 
 
 async def test_an_edit_does_not_wait_for_a_slow_prometheus(
@@ -272,7 +282,41 @@ async def test_prometheus_is_away_only_while_nothing_is_answered(
     clock.advance(10)
     await watch.look("web", web)
     assert watch.away_seconds == 0
-    assert [record.getMessage() for record in caplog.records] == ["prometheus away", "prometheus back"]
+    assert [record.getMessage() for record in caplog.records] == ["prometheus away", "prometheus back", "no sound answer"]
+
+
+async def test_what_is_known_of_prometheus_grows_old_when_nobody_asks(
+    watch: SignalWatch, signals: FakeSignals, clock: FakeClock
+) -> None:
+    signals.answers["a"] = AWAY
+    for _ in range(3):
+        await watch.look("web", policy("a"))
+        clock.advance(UNASKED_SECONDS)
+    assert watch.away_seconds == 3 * UNASKED_SECONDS
+
+    clock.advance(1)
+    assert watch.away_seconds == 0
+    await watch.look("web", policy("a"))
+    assert watch.away_seconds == 0
+    clock.advance(5)
+    assert watch.away_seconds == 5
+
+
+async def test_a_query_that_says_nothing_is_told_once_for_each_revision(
+    watch: SignalWatch, signals: FakeSignals, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    web = policy("a", "b")
+    for answer in (WRONG, WRONG, True, WRONG, AWAY):
+        signals.answers["b"] = answer
+        await watch.look("web", web)
+        clock.advance(1)
+    assert [record.getMessage() for record in caplog.records] == ["no sound answer"] * 2
+
+    signals.answers["b"] = WRONG
+    await watch.baseline("web", web)
+    await watch.look("web", web)
+    records: list[Any] = caplog.records
+    assert [record.fields for record in records] == [{"service": "web", "reasons": [str(WRONG)]}] * 3
 
 
 async def test_questions_that_nobody_asks_any_more_are_dropped(
