@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=64)] = 8
     """Services that may be worked on at once."""
 
+    max_changes: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Services that may be put right by restarting their tasks at one time; edits do not wait."""
+
     prometheus: Annotated[str, Field(repr=False)] = ""
     """Prometheus' base URL, such as http://prometheus:9090, where conditions are asked; without one nothing is measured."""
 

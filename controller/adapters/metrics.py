@@ -9,9 +9,10 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from controller import __version__
+from controller.core.budget import CORRECTIVE
 from controller.engine.records import ActionOutcome, PassResult
 from controller.model.incident import FaultKind
-from controller.model.plan import ObjectKind, Verb
+from controller.model.plan import ObjectKind, Reason, Verb
 from controller.model.status import ServiceStatus, Sync
 
 PASS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
@@ -49,6 +50,7 @@ class Metrics:
         self._leader = self._gauge("leader", "1 while this controller leads.")
         self._lease_transitions = self._counter("lease_transitions", "How often this controller began or ceased to lead.")
         self._register_incidents()
+        self._register_guards()
 
     def _register_incidents(self) -> None:
         self._incidents_open = self._gauge("incidents_open", "Faults that have not ended.", "kind")
@@ -61,6 +63,13 @@ class Metrics:
             "incident_act_seconds", "From the detection of a fault to the end of the first action.", DETECT_SECONDS, "kind"
         )
         self._recover_seconds = self._histogram("incident_recover_seconds", "From a fault to its end.", RECOVER_SECONDS, "kind")
+
+    def _register_guards(self) -> None:
+        self._brake = self._gauge("brake", "1 while the brake of the whole Swarm holds writes back.")
+        self._held_services = self._gauge("held_services", "Services that are left alone until somebody looks.")
+        self._heals = self._counter("heals", "Corrections of services, by what was wrong.", "reason")
+        for reason in CORRECTIVE:
+            self._heals.labels(reason.value)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(f"prodbreaker_{name}", meaning, labels, registry=self.registry)
@@ -115,6 +124,15 @@ class Metrics:
 
     def incident_recovered(self, kind: FaultKind, seconds: float) -> None:
         self._recover_seconds.labels(kind.value).observe(seconds)
+
+    def brake(self, *, on: bool) -> None:
+        self._brake.set(on)
+
+    def held_services(self, count: int) -> None:
+        self._held_services.set(count)
+
+    def healed(self, reason: Reason) -> None:
+        self._heals.labels(reason.value).inc()
 
     def _stream_age(self) -> float:
         return self._monotonic() - self._event_seen

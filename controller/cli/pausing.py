@@ -22,11 +22,12 @@ def set_target(args: argparse.Namespace, *, paused: bool) -> int:
     stack, _, service = args.target.partition("/")
     if not stack or "/" in service or (not service and "/" in args.target):
         raise ProdBreakerError(f"{args.target!r} is neither STACK nor STACK/SERVICE")
-    asyncio.run(_set(args.target, paused=paused))
-    print(f"{args.target}: {'paused; nothing is written until it is resumed' if paused else 'resumed'}")
+    held = asyncio.run(_set(args.target, paused=paused))
+    resumed = f"resumed (was held: {held})" if held else "resumed"
+    print(f"{args.target}: {'paused; nothing is written until it is resumed' if paused else resumed}")
     return EXIT_DONE
 
 
-async def _set(target: str, *, paused: bool) -> None:
+async def _set(target: str, *, paused: bool) -> str:
     async with connected() as swarm:
-        await set_paused(swarm, SystemClock(), target, paused=paused)
+        return await set_paused(swarm, SystemClock(), target, paused=paused)

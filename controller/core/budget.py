@@ -13,12 +13,12 @@ from controller.model.plan import Action, ObjectKind, Reason, Verb
 from controller.model.policy import BudgetPolicy
 
 SETTLE_SECONDS = 1.0  # before that the Swarm may not yet show what a write did
-_CORRECTIVE = frozenset({Reason.DRIFT, Reason.MISSING, Reason.ROLLBACK})
+CORRECTIVE = frozenset({Reason.DRIFT, Reason.MISSING, Reason.ROLLBACK})
 
 
 def is_corrective(action: Action, *, is_new: bool) -> bool:
     """Whether an action puts a service right; `is_new` says that it was never there, so that its creation is no correction."""
-    if action.kind is not ObjectKind.SERVICE or action.reason not in _CORRECTIVE:
+    if action.kind is not ObjectKind.SERVICE or action.reason not in CORRECTIVE:
         return False
     return not (action.verb is Verb.CREATE and is_new)
 

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-import secrets
 from datetime import UTC, datetime
 
-from controller.core.state import STATE_NAME, new_state, with_pause
+from controller.core.state import freed, held_in, with_pause
 from controller.engine.ports import Clock, Swarm
-from controller.errors import NameTakenError, OutOfSequenceError, ProdBreakerError
-from controller.model.plan import ObjectKind
-
-_ATTEMPTS = 8
+from controller.engine.stating import edit_state
+from controller.model.spec import Json
 
 
-async def set_paused(swarm: Swarm, clock: Clock, target: str, *, paused: bool) -> None:
-    """Pause or resume `stack` or `stack/service`; doing it twice is no error.
+async def set_paused(swarm: Swarm, clock: Clock, target: str, *, paused: bool) -> str:
+    """Pause or resume `stack` or `stack/service`; doing it twice is no error. Resuming also frees what is held of it.
 
-    Raises SwarmError, or ProdBreakerError when others keep writing the state.
+    Returns what was held and why, empty if nothing was. Raises SwarmError, or ProdBreakerError where others keep writing.
     """
     since = datetime.fromtimestamp(clock.wall(), UTC).isoformat(timespec="seconds") if paused else None
-    for attempt in range(_ATTEMPTS):
-        found = await swarm.list_objects(ObjectKind.CONFIG, filters={"name": [STATE_NAME]})
-        state = next((item for item in found if item["Spec"]["Name"] == STATE_NAME), None)
-        try:
-            if state is None:
-                body = with_pause(new_state(secrets.token_bytes(32)), target, since=since)
-                await swarm.create(ObjectKind.CONFIG, body)
-                return
-            spec = with_pause(state["Spec"], target, since=since)
-            if spec != state["Spec"]:
-                await swarm.update(ObjectKind.CONFIG, state["ID"], state["Version"]["Index"], spec)
-        except (OutOfSequenceError, NameTakenError):
-            await asyncio.sleep(random.uniform(0.01, 0.1) * (attempt + 1))  # noqa: S311 - keeps two writers apart, guards nothing
-        else:
-            return
-    raise ProdBreakerError(f"{target}: others kept writing the state; try again")
+    held: dict[str, str] = {}
+
+    def change(spec: Json) -> Json:
+        if paused:
+            return with_pause(spec, target, since=since)
+        after = freed(with_pause(spec, target, since=None), target)
+        before = held_in({"Spec": spec})
+        held.clear()
+        held.update({name: before[name] for name in before.keys() - held_in({"Spec": after}).keys()})
+        return after
+
+    await edit_state(swarm, change, what=target)
+    return "; ".join(text if name == target else f"{name} {text}" for name, text in sorted(held.items()))

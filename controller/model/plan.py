@@ -52,6 +52,7 @@ class Reason(StrEnum):
     IMPOSSIBLE = "no node can take it"
     HELD = "held until somebody looks"
     BRAKE = "the brake is on"
+    TURN = "waits its turn"  # it rests after its last correction, or enough others are in change
     STANDBY = "another controller leads"
     PAUSED = "paused"
     OWN_STACK = "the controller's own stack"
