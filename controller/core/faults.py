@@ -42,6 +42,7 @@ class Finding:
     standing: Standing
     text: str
     fault: Fault | None = None  # where it is faulty
+    is_as_declared: bool = False  # well, and what runs is the declared revision and no earlier one
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,10 @@ def find_fault(status: ServiceStatus, action: Action | None, notice: Notice | No
     if fault is not None:
         return Finding(Standing.FAULTY, fault.text, fault)
     at_rest = action is None and (notice is None or notice.reason in _AT_PEACE)
-    is_well = live is not None and at_rest and status.health in (Health.HEALTHY, Health.SUSPENDED)
-    return Finding(Standing.WELL if is_well else Standing.MOVING, _replicas(status))
+    if live is None or not at_rest or status.health not in (Health.HEALTHY, Health.SUSPENDED):
+        return Finding(Standing.MOVING, _replicas(status))
+    quarantined = notice is not None and notice.reason is Reason.QUARANTINED
+    return Finding(Standing.WELL, _replicas(status), is_as_declared=not quarantined)
 
 
 def decision_text(action: Action | None, notice: Notice | None) -> str:

@@ -30,7 +30,8 @@ FLAPPING_SECONDS = 60.0  # what comes back so soon after its recovery is the sam
 UNSAVED_KEPT = 2_000  # while the journal cannot be written
 _LEFT_OUT = re.compile(r"(\d+) lines are left out here")
 
-# What passes find and see the end of; the other kinds end when whoever opened them says so.
+# What passes find and see the end of. A bad revision is over, too, when another one is declared and well; else, as with the
+# kinds that are not here, whoever opened it says so.
 _FOLLOWED = (FaultKind.MISSING, FaultKind.DRIFT, FaultKind.DEGRADED, FaultKind.REFUSED)
 
 Listener: TypeAlias = Callable[[Incident], None]
@@ -65,7 +66,7 @@ class Incidents:
         for incident in self.open_of(service):
             if finding.standing is not Standing.WELL:
                 self.observed(service, incident.kind, finding.text)
-            elif incident.kind in _FOLLOWED:
+            elif incident.kind in _FOLLOWED or (incident.kind is FaultKind.BAD_REVISION and finding.is_as_declared):
                 self.recovered(service, incident.kind, finding.text)
         if decision:
             self.decided(service, None, decision)

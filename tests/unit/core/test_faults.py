@@ -166,7 +166,9 @@ def test_a_service_without_replicas_and_a_completed_job_are_well() -> None:
 
 @pytest.mark.parametrize("reason", [Reason.QUARANTINED, Reason.UNKNOWN_CONTENT])
 def test_a_service_beside_which_a_notice_only_stands_is_well(reason: Reason) -> None:
-    assert _find(notice=_notice(reason)).standing is Standing.WELL
+    finding = _find(notice=_notice(reason))
+
+    assert (finding.standing, finding.is_as_declared) == (Standing.WELL, reason is not Reason.QUARANTINED)
 
 
 @pytest.mark.parametrize("reason", [Reason.HELD, Reason.BRAKE, Reason.STANDBY, Reason.WAITS])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from controller.core.faults import Fault, Finding, Standing
@@ -123,6 +125,16 @@ async def test_recovery_ends_what_passes_follow_and_leaves_the_rest_to_its_owner
     assert {item.kind for item in scene.incidents.open_of(WEB)} == {FaultKind.BAD_REVISION, FaultKind.HELD}
     scene.incidents.recovered(WEB, FaultKind.BAD_REVISION, "revision 3 serves")
     assert {item.kind for item in scene.incidents.open_of(WEB)} == {FaultKind.HELD}
+
+
+async def test_a_bad_revision_is_over_when_another_one_is_declared_and_well(scene: Scene) -> None:
+    scene.incidents.held(WEB, FaultKind.BAD_REVISION, "nothing earlier was stable")
+    scene.incidents.follow(WEB, WELL)
+    assert scene.only.state is IncidentState.HELD
+
+    scene.incidents.follow(WEB, replace(WELL, is_as_declared=True))
+
+    assert scene.incidents.open_ones() == []
 
 
 async def test_what_is_said_without_an_open_incident_is_nobodys_news(scene: Scene) -> None:
