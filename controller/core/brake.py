@@ -16,12 +16,12 @@ LONGEST_SECONDS in which the quorum is there all the time, writes are let throug
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from controller.model.spec import Json
-from controller.model.status import Health
+from controller.model.status import Health, ServiceStatus
 
 LEAST_SERVICES, SHARE = 3, 0.3
 WINDOW_SECONDS = 60.0
@@ -86,6 +86,20 @@ class Brake:
         if cause is Cause.NODE:
             return f"lost {', '.join(sorted(self.lost))}"
         return str(cause)
+
+
+def seen(
+    now: float,
+    statuses: Iterable[ServiceStatus],
+    nodes: Sequence[Json],
+    *,
+    excused: frozenset[str] = frozenset(),
+    away: frozenset[Cause] = frozenset(),
+) -> Sight:
+    """The sight of what the services' last passes and the list of nodes tell."""
+    services = {status.name: status.health for status in statuses}
+    is_moving = Health.PROGRESSING in services.values()
+    return Sight(now, services, excused, readiness(nodes), is_moving, away)
 
 
 def step(brake: Brake, sight: Sight) -> Brake:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core.brake import LONGEST_SECONDS, QUIET_SECONDS, Brake, Cause, Sight, readiness, step
-from controller.model.status import Health
+from controller.core.brake import LONGEST_SECONDS, QUIET_SECONDS, Brake, Cause, Sight, readiness, seen, step
+from controller.model.status import Health, ServiceStatus, Sync
 from tests.support.nodes import node
 
 TEN = [f"shop_s{number}" for number in range(10)]
@@ -180,6 +180,20 @@ def test_readiness_tells_nodes_that_can_be_worked_with() -> None:
     )
 
     assert found == {"node1 (aaaaaaaaaa)": True, "node2 (bbbbbbbbbb)": False, "node2 (cccccccccc)": False, " (d)": False}
+
+
+def test_a_sight_is_made_of_statuses_and_nodes() -> None:
+    statuses = [
+        ServiceStatus(name, Sync.SYNCED, health, 1, 1)
+        for name, health in (("a", Health.HEALTHY), ("b", Health.PROGRESSING), ("c", Health.DEGRADED))
+    ]
+    excused, away = frozenset({"c"}), frozenset({Cause.REGISTRY})
+
+    found = seen(7.0, statuses, [node(ident="a" * 25)], excused=excused, away=away)
+
+    services = {"a": Health.HEALTHY, "b": Health.PROGRESSING, "c": Health.DEGRADED}
+    assert found == Sight(7.0, services, excused, {"node1 (aaaaaaaaaa)": True}, is_moving=True, away=away)
+    assert not seen(7.0, statuses[::2], []).is_moving
 
 
 HEALTH = st.sampled_from([Health.HEALTHY, Health.DEGRADED, Health.MISSING, Health.PROGRESSING])
