@@ -134,6 +134,11 @@ class Incidents:
             self._count(incident.kind)
         self._sound.pop(service, None)
 
+    def retain(self, declared: Collection[str]) -> None:
+        """Drop what a restart took up and nobody declares any more; `declared` are real names, complete."""
+        for service in {item.service for item in self.open_ones()} - {"", *declared}:
+            self.dropped(service)
+
     # What others ask.
 
     def open_of(self, service: str) -> list[Incident]:

@@ -446,3 +446,14 @@ async def test_what_nobody_declares_any_more_ends_and_counts_as_no_recovery(scen
     assert scene.incidents.open_ones() == []
     assert scene.recorder.timed == []
     assert scene.recorder.open_incidents[MISSING] == 0
+
+
+async def test_a_restart_drops_what_is_not_declared_any_more_and_keeps_what_is_the_whole_swarms(scene: Scene) -> None:
+    for service in (WEB, "shop_db", ""):
+        scene.incidents.observed(service, DRIFT, "x")
+    await scene.incidents.save()
+
+    later = await scene.restarted()
+    later.incidents.retain([WEB])
+
+    assert [item.service for item in later.incidents.open_ones()] == ["", WEB]
