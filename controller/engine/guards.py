@@ -1,7 +1,8 @@
 """What stands before every automatic write: the brake, what is held, each service's budget, and how many services change at once.
 
 What has to outlive the process (holds, stamps of corrections) is labels of the state config: `run` writes them together, soon
-after the actions and never before one; `observe` takes up what others wrote. Only monotonic time decides. A stamp of another
+after the actions and never before one; `observe` takes up what others wrote. One correction in a window is worth no write:
+stamps are written when a service needs a second one. Only monotonic time decides. A stamp of another
 process is turned from wall-clock time once, at first sight; however the wall clock jumps later, nothing is freed or held by it.
 """
 
@@ -61,11 +62,12 @@ class Guards:
         self._heals: dict[str, dict[str, float]] = {}  # target -> stamp as in the label -> monotonic seconds
         self._policies: dict[str, BudgetPolicy] = {}
         self._changing: dict[Key, float] = {}  # services whose update we began, and when
+        self._unsure: dict[Key, tuple[Action, BudgetPolicy, bool]] = {}  # writes without an answer
         self._dirty: dict[str, int] = {}  # targets of which more is known here than in the labels, and since which turn
         self._freed: dict[str, int] = {}  # of these, those of which the labels' word counts no more
-        self._turn = 0
+        self._turn = self._pressing = 0  # of the last change, of the last one that is worth a write
         self._floor = 0  # version of the state: what is no newer was taken up, or lacks what this process wrote
-        self._is_dirty = asyncio.Event()
+        self._must_write = asyncio.Event()
         self._writing = asyncio.Lock()
 
     # The brake
@@ -115,8 +117,15 @@ class Guards:
             return self._crowded(key, now, moving)
         return None
 
-    def acted(self, key: Key, action: Action, policy: BudgetPolicy, *, is_new: bool = False) -> None:
-        """The write was sent and was not refused."""
+    def acted(self, key: Key, action: Action, policy: BudgetPolicy, *, is_new: bool = False, is_sure: bool = True) -> None:
+        """The write was applied, or with `is_sure` False got no answer: it counts then if `settled` follows.
+
+        Managers without a quorum leave every write unanswered; that must not spend the budget of all services.
+        """
+        if not is_sure:
+            self._unsure[key] = (action, policy, is_new)
+            return
+        self._unsure.pop(key, None)
         target = str(key)
         if action.reason is Reason.EDITED:
             self.release(key)
@@ -124,8 +133,14 @@ class Guards:
             self._changing[key] = self._clock.monotonic()
         if budget.is_corrective(action, is_new=is_new):
             self._policies[target] = policy
-            self._stamp(target)
+            self._stamp(target, policy)
             self._recorder.healed(action.reason)
+
+    def settled(self, key: Key) -> None:
+        """The service is as planned: a write of ours without an answer was applied after all."""
+        if key in self._unsure:
+            action, policy, is_new = self._unsure[key]
+            self.acted(key, action, policy, is_new=is_new)
 
     def _crowded(self, key: Key, now: float, moving: Collection[Key]) -> Refusal | None:
         """Take one of the places for services in change, or say that there is none."""
@@ -137,12 +152,12 @@ class Guards:
         self._changing[key] = now
         return None
 
-    def _stamp(self, target: str) -> None:
+    def _stamp(self, target: str, policy: BudgetPolicy) -> None:
         stamps, wall = self._heals.setdefault(target, {}), self._clock.wall()
         while (text := f"{wall:.1f}") in stamps:
             wall += 0.1
-        stamps[text] = self._clock.monotonic()
-        self._soil(target)
+        now = stamps[text] = self._clock.monotonic()
+        self._soil(target, must_write=len(budget.recent(stamps.values(), policy, now)) >= min(2, policy.actions))
 
     # What is held
 
@@ -190,27 +205,27 @@ class Guards:
     async def run(self) -> None:
         """Write what has to be remembered, for ever, a little after it happened; at rest nothing."""
         while True:
-            await self._is_dirty.wait()
+            await self._must_write.wait()
             await asyncio.sleep(FLUSH_SECONDS)
             if not await self.flush():
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def flush(self) -> bool:
-        """Write all of it in one go; returns whether that succeeded. What comes while it is written waits for the next time."""
+        """Write all of it in one go if it must be; returns whether that succeeded. What comes meanwhile is for the next time."""
         async with self._writing:
-            dirty, freed = dict(self._dirty), dict(self._freed)
-            if not dirty:
+            if not self._must_write.is_set():
                 return True
+            dirty, freed, turn = dict(self._dirty), dict(self._freed), self._turn
             try:
                 version = await edit_state(self._swarm, lambda spec: self._merged(spec, dirty, freed), what="guards")
             except ProdBreakerError as error:
                 log.warning("state not written", extra={"fields": {"reason": str(error)}})
                 return False
             self._floor = max(self._floor, version or 0)
-            self._dirty = {target: turn for target, turn in self._dirty.items() if dirty.get(target) != turn}
-            self._freed = {target: turn for target, turn in self._freed.items() if freed.get(target) != turn}
-            if not self._dirty:
-                self._is_dirty.clear()
+            self._dirty = {target: since for target, since in self._dirty.items() if dirty.get(target) != since}
+            self._freed = {target: since for target, since in self._freed.items() if freed.get(target) != since}
+            if self._pressing <= turn:
+                self._must_write.clear()
             return True
 
     def _merged(self, spec: Json, dirty: Collection[str], freed: Collection[str]) -> Json:
@@ -236,10 +251,12 @@ class Guards:
         since = self._clock.monotonic() - policy.per.total_seconds() if policy else float("-inf")
         return sorted((text for text, at in stamps.items() if at > since), key=lambda text: stamps[text])[-_MOST_STAMPS:]
 
-    def _soil(self, target: str) -> None:
+    def _soil(self, target: str, *, must_write: bool = True) -> None:
         self._turn += 1
         self._dirty[target] = self._turn
-        self._is_dirty.set()
+        if must_write:
+            self._pressing = self._turn
+            self._must_write.set()
         self._recorder.held_services(len(self._holds))
 
 

@@ -189,15 +189,34 @@ async def test_an_edit_frees_what_is_held_and_gives_a_new_budget(desk: Desk, cap
     await spend(guards)
 
 
+async def test_a_write_without_an_answer_counts_once_it_is_seen_to_be_applied(desk: Desk) -> None:
+    guards = desk.guards()
+    for _ in range(9):  # as managers without a quorum answer
+        assert guards.may_act(WEB, LABELS, TWO) is None
+        guards.acted(WEB, LABELS, TWO, is_sure=False)
+    assert desk.recorder.heals == []
+
+    for _ in range(2):
+        guards.settled(WEB)
+    assert desk.recorder.heals == [Reason.DRIFT]
+    await asyncio.sleep(1)
+    guards.acted(WEB, LABELS, TWO, is_sure=False)
+    assert correct(guards) is None  # it was not applied; the next one was
+    guards.settled(WEB)
+    assert desk.recorder.heals == [Reason.DRIFT, Reason.DRIFT]
+
+
 # What outlives the process
 
 
 async def test_counters_are_written_together_after_the_actions_and_never_again_at_rest(desk: Desk) -> None:
     guards = desk.guards()
     work = asyncio.create_task(guards.run())
-    for number in range(20):
-        assert correct(guards, key=Key("shop", f"s{number}")) is None
-    assert desk.writes == 0
+    for _ in range(2):
+        await asyncio.sleep(10)
+        assert desk.writes == 0
+        for number in range(20):
+            assert correct(guards, key=Key("shop", f"s{number}")) is None
     await asyncio.sleep(1)
     assert desk.writes == 1
     await asyncio.sleep(3600)
@@ -205,7 +224,20 @@ async def test_counters_are_written_together_after_the_actions_and_never_again_a
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
 
-    assert len(heal_stamps(desk.state)) == 20
+    assert [len(stamps) for stamps in heal_stamps(desk.state).values()] == [2] * 20
+
+
+async def test_one_correction_in_a_window_is_worth_no_write(desk: Desk) -> None:
+    guards = desk.guards()
+    for _ in range(3):
+        assert correct(guards) is None
+        assert await guards.flush()
+        await asyncio.sleep(601)
+    assert desk.writes == 0
+
+    assert correct(guards, policy=BudgetPolicy(1, TWO.per)) is None  # here it is all there is
+    assert await guards.flush()
+    assert desk.writes == 1
 
 
 async def test_a_fresh_process_goes_on_with_what_was_spent_and_held(desk: Desk) -> None:
@@ -232,16 +264,31 @@ async def test_a_fresh_process_goes_on_with_what_was_spent_and_held(desk: Desk) 
 
 
 async def test_what_a_process_did_not_write_before_it_died_is_all_that_is_lost(desk: Desk) -> None:
-    before = desk.guards()
-    assert correct(before) is None
+    before, three = desk.guards(), BudgetPolicy(3, TWO.per)
+    await spend(before)
     await before.flush()
-    await asyncio.sleep(10)
-    assert correct(before) is None  # and dies
+    assert correct(before, policy=three) is None  # and dies
 
     after = await desk.seen(desk.guards())
-    assert correct(after) is None
+    assert correct(after, policy=three) is None
     await asyncio.sleep(10)
-    assert correct(after) is not None
+    refusal = correct(after, policy=three)
+    assert refusal is not None
+    assert refusal.reason is Reason.HELD
+
+
+async def test_a_process_that_is_stopped_while_it_writes_can_still_write_it(desk: Desk) -> None:
+    guards = desk.guards()
+    await spend(guards)
+    desk.sim.gate.hook = lambda site: Fault(delay=5.0)
+    work = asyncio.create_task(guards.run())
+    await asyncio.sleep(1)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    desk.sim.gate.hook = None
+
+    assert await guards.flush()
+    assert len(heal_stamps(desk.state)["shop/web"]) == 2
 
 
 @pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
@@ -249,6 +296,7 @@ async def test_a_jump_of_the_wall_clock_frees_and_holds_nothing_in_a_running_pro
     clock, swarm = FakeClock(), FakeSwarm()
     guards = fake(clock, swarm)
     assert correct(guards) is None
+    guards.hold(DB, "so that something is written")
     await guards.flush()
     swarm.objects[ObjectKind.CONFIG] = [{"ID": "s", "Version": {"Index": 5}, "Spec": swarm.bodies[0]}]
     guards.observe(await full_snapshot(swarm))
@@ -278,26 +326,24 @@ async def test_stamps_from_the_future_happened_now_and_nonsense_is_no_stamp(desk
 
 
 async def test_two_controllers_count_each_others_corrections(desk: Desk) -> None:
-    one, two = desk.guards(), desk.guards()
-    assert correct(one) is None
-    await asyncio.sleep(5)
-    assert correct(two) is None
+    one, two, four = desk.guards(), desk.guards(), BudgetPolicy(4, TWO.per)
+    for guards in (one, two):
+        await spend(guards)
     await asyncio.gather(one.flush(), two.flush())
-    await asyncio.sleep(5)
 
     for guards in (one, two):
-        refusal = correct(await desk.seen(guards))
+        refusal = correct(await desk.seen(guards), policy=four)
         assert refusal is not None
         assert refusal.reason is Reason.HELD
 
 
 async def test_corrections_made_while_the_state_is_written_are_written_next(desk: Desk) -> None:
     guards = desk.guards()
-    assert correct(guards) is None
-    desk.sim.gate.hook = lambda site: Fault(delay=1.0) if site.operation == "create" else None
+    await spend(guards)
+    desk.sim.gate.hook = lambda site: Fault(delay=30.0) if site.operation == "create" else None
     flush = asyncio.create_task(guards.flush())
     await asyncio.sleep(0.5)
-    assert correct(guards, key=DB) is None
+    await spend(guards, key=DB)
     assert await flush
     assert heal_stamps(desk.state).keys() == {"shop/web"}
     assert await guards.flush()
@@ -337,7 +383,7 @@ async def test_what_was_freed_is_not_taken_up_again_before_that_is_written(desk:
     assert guards.held(await full_snapshot(desk.swarm)) == {}
     assert correct(guards) is None
     await guards.flush()
-    assert len(heal_stamps(desk.state)["shop/web"]) == 1
+    assert [len(stamps) for stamps in heal_stamps(desk.state).values()] == [1]
 
 
 @pytest.mark.parametrize("target", ["shop/web", "shop"])
@@ -360,7 +406,7 @@ async def test_resume_frees_what_is_held_and_says_why(desk: Desk, target: str) -
 async def test_a_refused_write_of_the_state_is_tried_again(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     guards = desk.guards()
     desk.sim.take_away()
-    assert correct(guards) is None
+    await spend(guards)
     work = asyncio.create_task(guards.run())
     await asyncio.sleep(3)
     desk.sim.bring_back()
@@ -380,7 +426,7 @@ async def test_a_stale_version_means_to_read_again(desk: Desk) -> None:
         return Fault(error=out_of_sequence()) if (site.operation, site.nth) == ("update", 1) else None
 
     desk.sim.gate.hook = stale_once
-    assert correct(guards) is None
+    await spend(guards)
     assert await guards.flush()
     assert heal_stamps(desk.state).keys() == {"shop/web"}
 
@@ -402,10 +448,10 @@ async def test_writing_what_the_labels_say_already_writes_nothing(clock: FakeClo
 
 async def test_stamps_that_no_longer_count_are_cleaned_up_with_the_next_write(desk: Desk) -> None:
     guards = desk.guards()
-    assert correct(guards) is None
+    await spend(guards)
     await guards.flush()
     await asyncio.sleep(601)
-    assert correct(guards, key=DB) is None
+    await spend(guards, key=DB)
     await guards.flush()
 
     assert heal_stamps(desk.state).keys() == {"shop/db"}
