@@ -96,9 +96,13 @@ def seen(
     excused: frozenset[str] = frozenset(),
     away: frozenset[Cause] = frozenset(),
 ) -> Sight:
-    """The sight of what the services' last passes and the list of nodes tell."""
-    services = {status.name: status.health for status in statuses}
-    is_moving = Health.PROGRESSING in services.values()
+    """The sight of what the services' last passes and the list of nodes tell.
+
+    Swarm goes on counting the tasks of a node that is lost: where they were replaced, more run than are asked for.
+    """
+    known = list(statuses)
+    services = {status.name: status.health for status in known}
+    is_moving = any(status.health is Health.PROGRESSING or status.running != status.desired for status in known)
     return Sight(now, services, excused, readiness(nodes), is_moving, away)
 
 

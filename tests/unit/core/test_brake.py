@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -194,6 +195,7 @@ def test_a_sight_is_made_of_statuses_and_nodes() -> None:
     services = {"a": Health.HEALTHY, "b": Health.PROGRESSING, "c": Health.DEGRADED}
     assert found == Sight(7.0, services, excused, {"node1 (aaaaaaaaaa)": True}, is_moving=True, away=away)
     assert not seen(7.0, statuses[::2], []).is_moving
+    assert seen(7.0, [replace(statuses[0], running=2)], []).is_moving  # one of them on a node that is lost
 
 
 HEALTH = st.sampled_from([Health.HEALTHY, Health.DEGRADED, Health.MISSING, Health.PROGRESSING])
