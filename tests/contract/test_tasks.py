@@ -72,6 +72,7 @@ def test_a_global_service_runs_once_on_each_node_and_its_tasks_have_no_slot(swar
     [
         ({"Placement": {"Constraints": ["node.labels.none==1"]}}, {}, 0, "scheduling constraints not satisfied on 1 node"),
         ({"Placement": {"Constraints": ["foo==bar"]}}, {}, 0, "scheduling constraints not satisfied on 1 node"),
+        ({"Resources": {"Reservations": {"MemoryBytes": 1 << 50}}}, {}, 0, "insufficient resources on 1 node"),
         ({"Placement": {"MaxReplicas": 1}}, {}, 1, "max replicas per node limit exceed"),
         (
             {},
@@ -80,7 +81,7 @@ def test_a_global_service_runs_once_on_each_node_and_its_tasks_have_no_slot(swar
             "host-mode port already in use on 1 node",
         ),
     ],
-    ids=["constraint", "unknown-key", "max-replicas", "host-port"],
+    ids=["constraint", "unknown-key", "memory", "max-replicas", "host-port"],
 )
 def test_a_task_that_fits_nowhere_stays_pending_and_says_why(
     swarm: Target, template: dict[str, Any], endpoint: dict[str, Any], fits: int, reason: str

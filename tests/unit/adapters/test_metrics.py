@@ -7,7 +7,7 @@ from prometheus_client import generate_latest
 from controller.adapters.metrics import Metrics
 from controller.engine.records import ActionOutcome, PassResult, Recorder, SilentRecorder
 from controller.model.incident import FaultKind
-from controller.model.plan import ObjectKind, Verb
+from controller.model.plan import ObjectKind, Reason, Verb
 from controller.model.status import Health, ServiceStatus, Sync
 
 
@@ -28,6 +28,9 @@ def _feed(recorder: Recorder) -> None:
     recorder.incident_detected(FaultKind.MISSING, 0.03)
     recorder.incident_acted(FaultKind.MISSING, 0.2)
     recorder.incident_recovered(FaultKind.MISSING, 4.0)
+    recorder.brake(on=True)
+    recorder.held_services(2)
+    recorder.healed(Reason.MISSING)
 
 
 def test_everything_recorded_can_be_scraped() -> None:
@@ -52,6 +55,10 @@ def test_everything_recorded_can_be_scraped() -> None:
         'prodbreaker_incident_detect_seconds_bucket{kind="missing",le="0.05"} 1.0',
         'prodbreaker_incident_act_seconds_bucket{kind="missing",le="0.25"} 1.0',
         'prodbreaker_incident_recover_seconds_bucket{kind="missing",le="5.0"} 1.0',
+        "prodbreaker_brake 1.0",
+        "prodbreaker_held_services 2.0",
+        'prodbreaker_heals_total{reason="missing"} 1.0',
+        'prodbreaker_heals_total{reason="drift"} 0.0',
         'prodbreaker_build_info{version="0.1.0"} 1.0',
     ):
         assert line in text.splitlines()

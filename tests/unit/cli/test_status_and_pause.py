@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from controller.core.state import new_state, with_guards
+from controller.model.plan import ObjectKind
 from tests.unit.cli.conftest import Desk
 
 SHOP = "services: {web: {image: nginx:1, deploy: {replicas: 2}}, db: {image: redis:7}}\n"
@@ -80,6 +82,15 @@ def test_a_stack_whose_file_pauses_it_is_suspended_too(shop: Desk) -> None:
     shop.declare(f"{SHOP}x-prodbreaker: {{paused: true}}\n")
 
     assert [row[2] for row in words(shop)[1:]] == ["Suspended", "Suspended"]
+
+
+def test_resume_says_why_a_service_was_held(shop: Desk) -> None:
+    state = with_guards(new_state(b"k"), {"shop/web": "2026-01-01T00:00:00+00:00 5 corrections in 600 s did not last"}, {})
+    shop.swarm(lambda: shop.sim.create(ObjectKind.CONFIG, state))
+
+    told = "shop/web: resumed (was held: 2026-01-01T00:00:00+00:00 5 corrections in 600 s did not last)\n"
+    assert shop.run("resume", "shop/web").out == told
+    assert shop.run("resume", "shop/web").out == "shop/web: resumed\n"
 
 
 @pytest.mark.parametrize("command", ["pause", "resume"])
