@@ -40,6 +40,7 @@ from controller.engine.observer import Observer
 from controller.engine.pausing import set_paused
 from controller.engine.ports import Clock
 from controller.engine.reconciler import Reconciler, World
+from controller.engine.rollouts import Rollouts
 from controller.engine.signals import SignalWatch
 from controller.engine.workqueue import WorkQueue
 from controller.errors import JournalError, SettingsError
@@ -129,19 +130,20 @@ class Controller:
         may_write = leader.may_write if leader else _alone
         swarm = DockerSwarm(endpoint, on_call=recorder.api_call, may_write=may_write, workers=settings.workers)
         cleanup.push_async_callback(swarm.close)
+        watch = measurements(settings, redactor, clock, cleanup)
         world = World(
             swarm=swarm,
             observer=Observer(swarm),
             declarations=Declarations(),
             memory=memory,
             executor=Executor(swarm, clock, concurrency=settings.workers, with_registry_auth=settings.with_registry_auth),
+            rollouts=Rollouts(swarm, clock, watch),
             board=Board(),
             journal=journal,
             recorder=recorder,
             clock=clock,
             options=Options(resolve=settings.resolve_image, prune=settings.prune, own_stack=settings.own_stack),
         )
-        watch = measurements(settings, redactor, clock, cleanup)
         return cls(settings, world, swarm, recorder, redactor, watch, incidents, leader)
 
     async def serve(self, cleanup: AsyncExitStack) -> None:
@@ -207,7 +209,7 @@ class Controller:
         if self._leader:
             await self._leader.release()
 
-    def _follow(self, leads: bool) -> None:  # noqa: FBT001 - a callback's only argument
+    def _follow(self, leads: bool) -> None:
         """Whoever begins to lead looks at everything anew: what was seen before may be what the one before it has changed."""
         if leads:
             self._world.observer.forget_all()
