@@ -32,6 +32,7 @@ from controller.engine.board import Board
 from controller.engine.clock import LeaseClock, SystemClock
 from controller.engine.declarations import Declarations
 from controller.engine.executor import Executor
+from controller.engine.guards import Guards
 from controller.engine.incidents import Incidents
 from controller.engine.leader import Leader
 from controller.engine.loop import Loop, run_workers
@@ -39,10 +40,11 @@ from controller.engine.memory import Memory
 from controller.engine.observer import Observer
 from controller.engine.pausing import set_paused
 from controller.engine.ports import Clock
-from controller.engine.reconciler import Reconciler, World
+from controller.engine.reconciler import Reconciler
 from controller.engine.rollouts import Rollouts
 from controller.engine.signals import SignalWatch
 from controller.engine.workqueue import WorkQueue
+from controller.engine.world import World
 from controller.errors import JournalError, SettingsError
 from controller.model.incident import Incident, IncidentState
 from controller.model.plan import ObjectKind, Plan
@@ -138,11 +140,14 @@ class Controller:
             memory=memory,
             executor=Executor(swarm, clock, concurrency=settings.workers, with_registry_auth=settings.with_registry_auth),
             rollouts=Rollouts(swarm, clock, watch),
+            incidents=incidents,
+            guards=Guards(swarm, clock, recorder, max_changes=settings.max_changes),
             board=Board(),
             journal=journal,
             recorder=recorder,
             clock=clock,
             options=Options(resolve=settings.resolve_image, prune=settings.prune, own_stack=settings.own_stack),
+            leads=may_write,
         )
         return cls(settings, world, swarm, recorder, redactor, watch, incidents, leader)
 
@@ -166,12 +171,16 @@ class Controller:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then let the passes under way end and take no more."""
         await self._manifests.read_all()
+        if not self._world.declarations.errors:  # else what cannot be read would count as declared no more
+            stacks = self._world.declarations.stacks.values()
+            self._incidents.retain([service.name for stack in stacks for service in stack.services.values()])
         log.info("started", extra={"fields": {"stacks": sorted(self._world.declarations.stacks)}})
         seconds = self._settings.resync_seconds
         eternal = {
             "docker-events": self._events.run(),  # tells within milliseconds that something changed
             "manifests": self._manifests.run(_changes(self._settings.manifests, stop), resync_seconds=seconds),
             "resync": resync(self._queue, self._world.declarations, seconds=seconds, jitter=later),  # finds what was missed
+            "guards": self._world.guards.run(),  # writes down what must outlive this process
         }
         tasks = [asyncio.create_task(task, name=name) for name, task in eternal.items()]
         workers = asyncio.create_task(run_workers(self._loop, self._settings.workers), name="workers")
@@ -194,6 +203,7 @@ class Controller:
             log.warning("passes cut short", extra={"fields": {"seconds": DRAIN_SECONDS}})
             workers.cancel()
             await asyncio.gather(workers, return_exceptions=True)
+        await self._world.guards.flush()
         try:
             await self._world.memory.save()
             await self._incidents.save()

@@ -115,7 +115,8 @@ def _keep_key(body: dict[str, Any], live: Json, section: Section, place: str, ke
     if place == "Env":
         kept = [entry for entry in theirs.get(place) or () if entry.partition("=")[0] == key]
         rest = [entry for entry in mine.get(place) or () if entry.partition("=")[0] != key]
-        _put(body, section, _with(mine, [place], sorted(rest + kept)))
+        # Sorted by name only: of two entries of one name the last one counts.
+        _put(body, section, _with(mine, [place], sorted(rest + kept, key=lambda entry: entry.partition("=")[0])))
     else:
         way = [*([place] if place else []), key]
         _put(body, section, _with(mine, way, _at(theirs, way)))

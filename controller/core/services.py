@@ -14,6 +14,7 @@ from controller.core.compose import composed
 from controller.core.contents import Versions
 from controller.core.diff import Difference, difference
 from controller.core.images import REFERENCE_LABEL, Choice, Resolve, choose_image
+from controller.core.preflight import objection
 from controller.core.replicas import UPDATING
 from controller.core.revisions import REVISION_LABEL, digest_of
 from controller.core.rollout import Standing, is_undone, standing
@@ -158,21 +159,22 @@ def _update(wish: Wish, body: dict[str, Any], live: Json, found: Difference, gro
     # Even where labels are ignored: these tell an edit.
     names = {key: body["Labels"][key] for key in (STACK_LABEL, IMAGE_LABEL) if key in body["Labels"]}
     written["Labels"] = {**(written.get("Labels") or {}), **names, **_bookkeeping(wish, written)}
-    return (
-        Action(
-            Verb.UPDATE,
-            ObjectKind.SERVICE,
-            wanted.name,
-            reason,
-            changes=found.changes,
-            restart=found.restart,
-            needs=_needs(wanted, wish.versions),
-            object_id=live["ID"],
-            version=live["Version"]["Index"],
-            body=written,
-        ),
-        None,
+    action = Action(
+        Verb.UPDATE,
+        ObjectKind.SERVICE,
+        wanted.name,
+        reason,
+        changes=found.changes,
+        restart=found.restart,
+        needs=_needs(wanted, wish.versions),
+        object_id=live["ID"],
+        version=live["Version"]["Index"],
+        body=written,
     )
+    fault = objection(action, ground.snapshot)
+    if fault:
+        return None, _notice(wanted, Reason.IMPOSSIBLE, fault, found)
+    return action, None
 
 
 def _reason(wish: Wish, live: Json, ground: Ground) -> Reason:

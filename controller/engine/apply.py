@@ -21,7 +21,17 @@ from controller.model.plan import Action, ObjectKind, Plan, Reason, Verb
 from controller.model.spec import STACK_LABEL, DesiredStack, Json
 from controller.model.status import ServiceStatus
 
-_BLOCKING = frozenset({Reason.FOREIGN, Reason.UNRESOLVED_IMAGE, Reason.WAITS, Reason.PAUSED, Reason.DRIFT_REPORTED})
+_BLOCKING = frozenset(
+    {
+        Reason.FOREIGN,
+        Reason.UNRESOLVED_IMAGE,
+        Reason.WAITS,
+        Reason.PAUSED,
+        Reason.DRIFT_REPORTED,
+        Reason.IMPOSSIBLE,
+        Reason.QUARANTINED,
+    }
+)
 _ENDED_BADLY = {
     "paused": "its update is paused",
     "rollback_completed": "Swarm rolled it back",

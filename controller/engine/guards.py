@@ -76,11 +76,11 @@ class Guards:
     def brake(self) -> Brake:
         return self._brake
 
-    def look(self, sight: Callable[[], Sight]) -> None:
-        """Let the brake see the Swarm; `sight` is called only if the last look is LOOK_SECONDS ago."""
+    def look(self, sight: Callable[[], Sight]) -> bool:
+        """Let the brake see the Swarm, every LOOK_SECONDS at most; returns whether it came on or went off."""
         now = self._clock.monotonic()
         if now - self._looked < LOOK_SECONDS:
-            return
+            return False
         self._looked, before = now, self._brake
         self._brake = after = step(before, sight())
         if after.is_on and after.holding != before.holding:
@@ -89,6 +89,7 @@ class Guards:
             seconds = round(now - before.since, 1) if before.since is not None else 0.0
             log.info("brake off", extra={"fields": {"seconds": seconds, "worn_out": after.is_worn_out, "was": before.reason()}})
         self._recorder.brake(on=after.is_on)
+        return after.is_on is not before.is_on
 
     # Before and after a write
 

@@ -9,22 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from controller.core.health import may_be_depended_on, service_status
-from controller.core.planner import Options, ServicePlanner, plan_shared
+from controller.core.planner import ServicePlanner, plan_shared
 from controller.core.state import paused_targets
-from controller.engine.board import Board
-from controller.engine.declarations import Declarations
-from controller.engine.executor import ActionResult, Executor, lacking
-from controller.engine.memory import Memory
-from controller.engine.observer import SHARED_KINDS, Observer
-from controller.engine.ports import Clock, Swarm
-from controller.engine.records import ActionOutcome, ActionRecord, Journal, PassRecord, PassResult, Recorder
-from controller.engine.rollouts import Rollouts, Ruling, Subject
+from controller.engine.executor import ActionResult, lacking
+from controller.engine.guards import Refusal
+from controller.engine.observer import SHARED_KINDS
+from controller.engine.records import ActionOutcome, ActionRecord, PassRecord, PassResult
+from controller.engine.rollouts import Ruling, Subject
+from controller.engine.telling import Teller, log_action
 from controller.engine.workqueue import Due
-from controller.errors import JournalError
+from controller.engine.world import World
+from controller.model.incident import FaultKind
 from controller.model.observation import Snapshot
-from controller.model.plan import Action, Notice, Plan, Verb
+from controller.model.plan import Action, Notice, ObjectKind, Plan, Reason, Verb
 from controller.model.spec import DesiredService, DesiredStack
-from controller.model.status import Key, ServiceStatus
+from controller.model.status import Key
 
 log = logging.getLogger("prodbreaker.engine")
 
@@ -42,38 +41,18 @@ class Verdict:
     wake: tuple[Key, ...] = ()  # other keys that can go on now
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """Everything a pass reaches; built once by the composition root."""
-
-    swarm: Swarm
-    observer: Observer
-    declarations: Declarations
-    memory: Memory
-    executor: Executor
-    rollouts: Rollouts
-    board: Board
-    journal: Journal
-    recorder: Recorder
-    clock: Clock
-    options: Options
-
-
 class Reconciler:
     def __init__(self, world: World) -> None:
         self._world = world
         self._planner: tuple[DesiredStack, Snapshot, ServicePlanner] | None = None
         self._waiting_since: dict[Key, float] = {}
         self._ended: dict[Key, tuple[PassResult, str]] = {}
-        self._told: dict[Key, tuple[Notice, ...]] = {}
-        self._changed: set[str] = set()  # stacks of which a service stands otherwise than when the queue was last empty
+        self._teller = Teller(world)
 
     def rest(self) -> None:
         """No key is due: let go of the last snapshot and what was prepared from it, and count how the stacks stand."""
         self._planner = None
-        while self._changed:
-            stack = self._changed.pop()
-            self._world.recorder.sync_states(stack, self._world.board.statuses(stack))
+        self._teller.rest()
         self._world.observer.rest()
 
     async def reconcile(self, due: Due) -> Verdict:
@@ -81,7 +60,7 @@ class Reconciler:
         world, started, wall = self._world, self._world.clock.monotonic(), self._world.clock.wall()
         reconcile_id = secrets.token_hex(6)
         verdict = await self._pass(due, reconcile_id)
-        await self._save()
+        await self._teller.save()
         seconds = world.clock.monotonic() - started
         world.recorder.pass_done(verdict.result, seconds)
         level = logging.INFO if self._is_news(due.key, verdict) else logging.DEBUG
@@ -89,7 +68,7 @@ class Reconciler:
         log.log(level, "pass", extra={"fields": {**fields, "reason": verdict.reason, "seconds": round(seconds, 4)}})
         reason = verdict.reason or due.reason
         record = PassRecord(reconcile_id, str(due.key), wall, seconds, verdict.result, reason)
-        await self._journal(record)
+        await self._teller.journal(record)
         return verdict
 
     def _is_news(self, key: Key, verdict: Verdict) -> bool:
@@ -101,14 +80,13 @@ class Reconciler:
     async def _pass(self, due: Due, reconcile_id: str) -> Verdict:
         found = self._world.declarations.find(due.key)
         if found is None:
-            self._world.board.remove(due.key)
-            self._changed.add(due.key.stack)
+            self._teller.dropped(due.key)
             return Verdict(PassResult.UNCHANGED, "not declared any more")
         desired, service = found
         snapshot = await self._world.observer.snapshot(since=due.since)
         if service is None:
             return await self._shared(due.key, desired, snapshot, reconcile_id)
-        return await self._service(due.key, desired, service, snapshot, reconcile_id, due.since)
+        return await self._service(due, desired, service, snapshot, reconcile_id)
 
     async def _shared(self, key: Key, desired: DesiredStack, snapshot: Snapshot, reconcile_id: str) -> Verdict:
         world = self._world
@@ -116,7 +94,9 @@ class Reconciler:
         plan = plan_shared(desired, snapshot, world.memory.knowledge(desired, snapshot), world.options)
         if any(action.verb is Verb.REMOVE for action in plan.actions):
             snapshot, plan = await self._confirmed(desired, plan)
-        self._tell(key, plan.notices)
+        self._teller.tell(key, plan.notices)
+        if not plan.is_empty and not world.leads():
+            return _STANDS_BY
         results = await self._execute(plan, snapshot, key, reconcile_id)
         if any(result.action.verb is Verb.CREATE and result.outcome is ActionOutcome.DONE for result in results):
             wake = tuple(world.declarations.keys(desired.name)[1:])
@@ -124,43 +104,57 @@ class Reconciler:
         return _judged(results, plan.notices)
 
     async def _service(
-        self, key: Key, desired: DesiredStack, service: DesiredService, snapshot: Snapshot, reconcile_id: str, since: float
+        self, due: Due, desired: DesiredStack, service: DesiredService, snapshot: Snapshot, reconcile_id: str
     ) -> Verdict:
-        world = self._world
+        world, key = self._world, due.key
         planner = await self._asked(desired, service, snapshot)
+        self._teller.see(snapshot)
         ruling = await self._ruling(key, Subject(service, snapshot, planner))
         if ruling.actions:
             results = await self._execute(Plan(desired.name, ruling.actions), snapshot, key, reconcile_id)
-            self._decided(key, ruling)
+            self._teller.decided(key, service, ruling)
             if any(result.outcome is not ActionOutcome.DONE for result in results):
                 return _judged(results, ())
             snapshot = await world.observer.snapshot(since=asyncio.get_running_loop().time())
-        verdict = await self._planned(key, desired, service, snapshot, reconcile_id, since)
+        verdict = await self._planned(due, desired, service, snapshot, reconcile_id)
         keys = [world.declarations.owner(name) for name in ruling.decisions if name != service.name]
         again = verdict.look_again_seconds or (1.0 if ruling.is_watched else None)
         return replace(verdict, look_again_seconds=again, wake=(*verdict.wake, *(other for other in keys if other)))
 
     async def _planned(
-        self, key: Key, desired: DesiredStack, service: DesiredService, snapshot: Snapshot, reconcile_id: str, since: float
+        self, due: Due, desired: DesiredStack, service: DesiredService, snapshot: Snapshot, reconcile_id: str
     ) -> Verdict:
+        world, key, since = self._world, due.key, due.since
         planner = self._planner_for(desired, snapshot)
         action, notice = planner.plan(service)
         if action is not None and action.verb is Verb.CREATE:
             # What it refers to may have gone with it, and the event that says so may be the next one.
-            snapshot = await self._world.observer.snapshot(since=since, shared_since=since)
+            snapshot = await world.observer.snapshot(since=since, shared_since=since)
             planner = self._planner_for(desired, snapshot)
             action, notice = planner.plan(service)
+        subject = Subject(service, snapshot, planner)
+        refusal = self._refusal(key, desired, subject, action) if action is not None else None
+        held = (
+            Notice(ObjectKind.SERVICE, service.name, refusal.reason, refusal.message, action.changes)
+            if refusal and action
+            else None
+        )
         paused = self._is_paused(key, desired, snapshot)
-        status = service_status(service, snapshot, action, notice, paused=paused)
-        self._post(key, status, service.policy.rollback.deadline.total_seconds())
-        self._tell(key, (notice,) if notice else ())
-        if action is None:
-            self._waiting_since.pop(key, None)
-            live = snapshot.services.get(service.name)
-            if live is not None and notice is None:
-                self._world.memory.note_settled(desired, service, live, planner.revision(service))
-            return replace(_judged((), (notice,) if notice else ()), look_again_seconds=self._look_again(key))
-        return await self._act(key, desired, Subject(service, snapshot, planner), action, reconcile_id)
+        status = service_status(service, snapshot, action, held or notice, paused=paused)
+        self._teller.post(key, status, service.policy.rollback.deadline.total_seconds())
+        self._teller.follow(due, desired, subject, (action, notice), held=held, paused=paused)
+        notices = tuple(item for item in (held, notice) if item)
+        self._teller.tell(key, notices)
+        if refusal is not None:
+            return replace(_judged((), notices), look_again_seconds=refusal.look_again_seconds)
+        if action is not None:
+            return await self._act(key, desired, subject, action, reconcile_id)
+        self._waiting_since.pop(key, None)
+        if notice is None:
+            world.guards.settled(key)
+            if subject.live is not None:
+                world.memory.note_settled(desired, service, subject.live, planner.revision(service))
+        return replace(_judged((), notices), look_again_seconds=self._look_again(key))
 
     async def _asked(self, desired: DesiredStack, service: DesiredService, snapshot: Snapshot) -> ServicePlanner:
         """The planner, once the registry has been asked what this service's plan needs."""
@@ -177,20 +171,29 @@ class Reconciler:
 
     async def _ruling(self, key: Key, subject: Subject) -> Ruling:
         """What became of the revision that runs; nothing is judged where nothing may be done."""
-        desired = self._world.declarations.stacks.get(key.stack)
-        if desired is None or self._is_paused(key, desired, subject.snapshot):
+        world = self._world
+        desired = world.declarations.stacks.get(key.stack)
+        if desired is None or not world.leads() or world.guards.brake.is_on or self._is_paused(key, desired, subject.snapshot):
             return Ruling()
-        return await self._world.rollouts.look(subject)
+        return await world.rollouts.look(subject)
 
-    def _decided(self, key: Key, ruling: Ruling) -> None:
-        for service, text in ruling.decisions.items():
-            log.warning("decided", extra={"fields": {"key": str(key), "service": service, "reason": text}})
+    def _refusal(self, key: Key, desired: DesiredStack, subject: Subject, action: Action) -> Refusal | None:
+        """Why an action that the plan has must not be carried out now."""
+        world, service = self._world, subject.desired
+        if not world.leads():
+            return Refusal(Reason.STANDBY, Reason.STANDBY.value)
+        is_new = not world.memory.applied(desired, service)
+        refusal = world.guards.may_act(key, action, service.policy.budget, is_new=is_new, moving=world.board.moving())
+        if refusal is not None and refusal.reason is Reason.HELD:
+            world.incidents.held(service.name, FaultKind.HELD, refusal.message)
+        return refusal
 
     async def _act(self, key: Key, desired: DesiredStack, subject: Subject, action: Action, reconcile_id: str) -> Verdict:
         """Carry out a service's action, with what comes before it."""
         world, service, snapshot = self._world, subject.desired, subject.snapshot
         waits = self._waits(key, service, action, desired, snapshot)
         if waits:
+            world.incidents.decided(service.name, None, f"waits for {waits}")
             return Verdict(PassResult.REPORTED, f"waits for {waits}", look_again_seconds=1.0)
         missing = lacking(action, snapshot)
         if missing:  # the stack's own key makes it, and then wakes every service
@@ -201,9 +204,15 @@ class Reconciler:
             results = await self._execute(Plan(desired.name, tuple(first)), snapshot, key, reconcile_id)
             if any(result.outcome is not ActionOutcome.DONE for result in results):
                 return _judged(results, ())
-        world.memory.note_intent(desired, service, subject.planner.revision(service))
-        await self._save()
+        if action.verb is not Verb.CREATE:  # what is made says itself which revision it is; until it is there, it was not
+            world.memory.note_intent(desired, service, subject.planner.revision(service))
+        await self._teller.save()
         results = await self._execute(Plan(desired.name, (action,)), snapshot, key, reconcile_id)
+        for result in results:
+            if result.outcome in (ActionOutcome.DONE, ActionOutcome.UNKNOWN):
+                is_sure = result.outcome is ActionOutcome.DONE
+                world.guards.acted(key, action, service.policy.budget, is_new=not applied, is_sure=is_sure)
+        world.incidents.took(service.name, results)
         return replace(_judged(results, ()), look_again_seconds=1.0)
 
     def _planner_for(self, desired: DesiredStack, snapshot: Snapshot) -> ServicePlanner:
@@ -257,17 +266,10 @@ class Reconciler:
                 reconcile_id, str(key), action.verb, action.kind, action.name, action.reason, result.outcome,
                 world.clock.wall(), result.seconds, action.changes, result.message,
             )  # fmt: skip
-            _log_action(record)
-            await self._journal(record)
+            log_action(record)
+            await self._teller.journal(record)
 
         return await world.executor.execute(plan, snapshot, report)
-
-    def _post(self, key: Key, status: ServiceStatus, patience_seconds: float) -> None:
-        world, now = self._world, asyncio.get_running_loop().time()
-        if world.board.post(key, status, now, patience_seconds=patience_seconds):
-            self._changed.add(key.stack)
-            fields = {"key": str(key), "sync": status.sync.value, "health": status.health.value, "reason": status.message}
-            log.info("status", extra={"fields": {**fields, "running": status.running, "desired": status.desired}})
 
     def _look_again(self, key: Key) -> float | None:
         since = self._world.board.moving().get(key)
@@ -276,29 +278,8 @@ class Reconciler:
         moving = asyncio.get_running_loop().time() - since
         return next((seconds for limit, seconds in _LOOKS if moving < limit), None)
 
-    def _tell(self, key: Key, notices: Sequence[Notice]) -> None:
-        """Log what is left alone when that changes, never once per pass."""
-        for notice in notices:
-            if notice not in self._told.get(key, ()):
-                fields = {"key": str(key), "kind": notice.kind.value, "name": notice.name, "reason": notice.reason.value}
-                changed = [change.field for change in notice.changes]
-                log.warning("left alone", extra={"fields": {**fields, "message": notice.message, "fields": changed}})
-        self._told[key] = tuple(notices)
 
-    async def _journal(self, record: PassRecord | ActionRecord) -> None:
-        try:
-            if isinstance(record, PassRecord):
-                await self._world.journal.record_pass(record)
-            else:
-                await self._world.journal.record_action(record)
-        except JournalError as error:
-            log.error("journal", extra={"fields": {"reason": str(error)}})  # noqa: TRY400 - a full disk is no bug to trace
-
-    async def _save(self) -> None:
-        try:
-            await self._world.memory.save()
-        except JournalError as error:
-            log.error("journal", extra={"fields": {"reason": str(error)}})  # noqa: TRY400 - as above
+_STANDS_BY = Verdict(PassResult.REPORTED, Reason.STANDBY.value)
 
 
 def _judged(results: Sequence[ActionResult], notices: Sequence[Notice]) -> Verdict:
@@ -316,20 +297,3 @@ def _judged(results: Sequence[ActionResult], notices: Sequence[Notice]) -> Verdi
     if notices:
         return Verdict(PassResult.REPORTED, notices[0].message)
     return Verdict(PassResult.UNCHANGED)
-
-
-def _log_action(record: ActionRecord) -> None:
-    level = logging.INFO if record.outcome is ActionOutcome.DONE else logging.WARNING
-    fields = {
-        "reconcile_id": record.reconcile_id,
-        "key": record.key,
-        "verb": record.verb.value,
-        "kind": record.kind.value,
-        "name": record.name,
-        "reason": record.reason.value,
-        "outcome": record.outcome.value,
-        "changed": [change.field for change in record.changes],
-        "message": record.message,
-        "seconds": round(record.seconds, 4),
-    }
-    log.log(level, "action", extra={"fields": fields})

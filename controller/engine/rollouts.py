@@ -39,6 +39,8 @@ from controller.model.plan import Action, ObjectKind, Reason
 from controller.model.revision import Revision, RevisionState
 from controller.model.spec import DesiredService, Json
 
+BLIND_SECONDS = 10.0  # one question that was lost says nothing yet
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -66,6 +68,7 @@ class Ruling:
 
     actions: tuple[Action, ...] = ()  # labels to write; what they mean for the service is planned after them
     decisions: Mapping[str, str] = field(default_factory=dict)  # by service, what was found, in words
+    turn: Turn | None = None  # what happened to the revisions
     hold: str = ""  # why nothing more is to be done by itself
     is_watched: bool = False  # look again soon
 
@@ -86,6 +89,16 @@ class Rollouts:
         self._swarm, self._clock = swarm, clock
         self._measurements = measurements
         self._watches: dict[str, _Watch] = {}
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """Services whose revision is new or on its way back: what goes wrong with them is explained."""
+        return frozenset(self._watches)
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether measurements that somebody asks for have not come for a while."""
+        return self._measurements.away_seconds >= BLIND_SECONDS
 
     async def look(self, subject: Subject) -> Ruling:
         """Judge what runs, if it is new or on the way back. Raises SwarmError when tasks cannot be listed."""
@@ -219,7 +232,7 @@ def _found_bad(subject: Subject, bad: Revision, why: str) -> Ruling:
         for item, text in verdicts
     ]
     decisions = {item.service: f"revision {item.number} is bad: {text}" for item, text in verdicts}
-    return Ruling(tuple(actions), decisions, is_watched=True)
+    return Ruling(tuple(actions), decisions, turn=Turn.FOUND_BAD, is_watched=True)
 
 
 def _told(subject: Subject, revision: Revision, judgement: Judgement) -> Ruling:
@@ -231,7 +244,7 @@ def _went_back(subject: Subject, bad: Revision, failure: str = "") -> Ruling:
     """The way back has come to its end: a good one, or a failure after which nothing is left to try."""
     why = f"{bad.why}; {failure}" if failure else bad.why
     action = relabelled(bad, Turn.WENT_BACK, why, is_back=not failure, snapshot=subject.snapshot)
-    return Ruling((action,), {bad.service: failure or f"back at revision {bad.target}"}, hold=failure)
+    return Ruling((action,), {bad.service: failure or f"back at revision {bad.target}"}, turn=Turn.WENT_BACK, hold=failure)
 
 
 def _stamp(wall: float) -> str:

@@ -116,7 +116,7 @@ async def test_drift_is_put_back_to_what_runs_in_the_place_of_a_bad_revision() -
         rig.edit("shop_web", lambda spec: {**spec, "Mode": {"Replicated": {"Replicas": 1}}})
         await asyncio.sleep(60)
 
-        assert rig.writes == ["update service/shop_web"]
+        assert rig.service_writes == ["update service/shop_web"]
         assert (image(rig), len(rig.sim.running("shop_web"))) == ("web:1", 3)
 
 
@@ -203,7 +203,7 @@ async def test_a_way_back_that_is_bad_too_ends_there() -> None:
         rig.sim.images["web:1"] = CRASHING
         await update(rig, shop("web:2", order="stop-first"), seconds=600)
 
-        assert rig.writes == ["update service/shop_web"] * 2
+        assert rig.service_writes == ["update service/shop_web"] * 2
         bad = rig.revisions()[-1]
         assert (bad.state, bad.is_back) == (RevisionState.QUARANTINED, False)
         assert "is bad too" in bad.why
@@ -227,5 +227,5 @@ async def test_what_swarm_rolled_back_to_and_fails_too_is_left_alone() -> None:
         rig.sim.images["web:1"] = CRASHING
         await update(rig, shop("web:2", action="rollback", order="stop-first"), seconds=900)
 
-        assert rig.writes == ["update service/shop_web"]
+        assert rig.service_writes == ["update service/shop_web"]
         assert "is bad too" in rig.revisions()[-1].why

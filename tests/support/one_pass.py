@@ -11,13 +11,16 @@ from controller.engine.board import Board
 from controller.engine.clock import SystemClock
 from controller.engine.declarations import Declarations
 from controller.engine.executor import Executor
+from controller.engine.guards import Guards
+from controller.engine.incidents import Incidents
 from controller.engine.memory import Memory
 from controller.engine.observer import Observer
-from controller.engine.reconciler import Reconciler, World
+from controller.engine.reconciler import Reconciler
 from controller.engine.records import ActionRecord, PassRecord, SilentRecorder
 from controller.engine.rollouts import Rollouts
 from controller.engine.signals import SignalWatch
 from controller.engine.workqueue import Due
+from controller.engine.world import World
 from controller.model.incident import Incident, IncidentState
 from controller.model.spec import DesiredStack
 from controller.model.status import Key
@@ -57,6 +60,7 @@ async def pass_over(desired: DesiredStack, environment: Mapping[str, str]) -> li
     declarations, memory = Declarations(), Memory()
     declarations.accept(desired)
     try:
+        incidents = Incidents(ForgetfulJournal(), SilentRecorder(), SystemClock())
         world = World(
             swarm=swarm,
             observer=Observer(swarm),
@@ -64,6 +68,8 @@ async def pass_over(desired: DesiredStack, environment: Mapping[str, str]) -> li
             memory=memory,
             executor=Executor(swarm, SystemClock()),
             rollouts=Rollouts(swarm, SystemClock(), SignalWatch(None, SystemClock())),
+            incidents=incidents,
+            guards=Guards(swarm, SystemClock(), SilentRecorder()),
             board=Board(),
             journal=ForgetfulJournal(),
             recorder=SilentRecorder(),

@@ -13,14 +13,17 @@ from controller.core.revisions import histories
 from controller.engine.board import Board
 from controller.engine.declarations import Declarations
 from controller.engine.executor import Executor
+from controller.engine.guards import Guards
+from controller.engine.incidents import Incidents
 from controller.engine.loop import Loop, run_workers
 from controller.engine.memory import Memory
 from controller.engine.observer import Observer
 from controller.engine.ports import Signals
-from controller.engine.reconciler import Reconciler, World
+from controller.engine.reconciler import Reconciler
 from controller.engine.rollouts import Rollouts
 from controller.engine.signals import SignalWatch
 from controller.engine.workqueue import WorkQueue
+from controller.engine.world import World
 from controller.model.observation import Snapshot
 from controller.model.plan import ObjectKind
 from controller.model.revision import Revision
@@ -56,6 +59,7 @@ class Rig:
         self.swarm = InProcessSwarm(self.sim)
         self.journal, self.recorder, self.clock = journal or FakeJournal(), FakeRecorder(), LoopClock()
         self.queue, self.declarations, self.observer = WorkQueue(), Declarations(), Observer(self.swarm)
+        self.incidents = Incidents(self.journal, self.recorder, self.clock)
         self.world = World(
             swarm=self.swarm,
             observer=self.observer,
@@ -63,6 +67,8 @@ class Rig:
             memory=Memory(self.journal, monotonic=self.clock.monotonic),
             executor=Executor(self.swarm, self.clock, with_registry_auth=False),
             rollouts=Rollouts(self.swarm, self.clock, SignalWatch(signals, self.clock)),
+            incidents=self.incidents,
+            guards=Guards(self.swarm, self.clock, self.recorder),
             board=Board(),
             journal=self.journal,
             recorder=self.recorder,
@@ -78,14 +84,20 @@ class Rig:
 
     async def __aenter__(self) -> Rig:
         await self.world.memory.load()
-        sources = [self.events.run(), resync(self.queue, self.declarations), run_workers(self.loop, self._workers)]
+        await self.incidents.load()
+        sources = [
+            self.events.run(),
+            resync(self.queue, self.declarations),
+            self.world.guards.run(),
+            run_workers(self.loop, self._workers),
+        ]
         self._tasks = [asyncio.create_task(source) for source in sources]
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         ended = [task for task in self._tasks if task.done()]
         self.queue.close()
-        for task in self._tasks[:2]:
+        for task in self._tasks[:-1]:
             task.cancel()
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
@@ -111,6 +123,10 @@ class Rig:
     def writes(self) -> list[str]:
         """`update service/shop_web` and so on, in order; what is kept of revisions stands in `records`."""
         return [write for write in self._writes() if REVISION not in write]
+
+    @property
+    def service_writes(self) -> list[str]:
+        return [write for write in self.writes if " service/" in write]
 
     @property
     def records(self) -> list[str]:

@@ -12,13 +12,16 @@ from controller.core.planner import Options
 from controller.engine.board import Board
 from controller.engine.declarations import Declarations
 from controller.engine.executor import Executor
+from controller.engine.guards import Guards
+from controller.engine.incidents import Incidents
 from controller.engine.memory import Memory
 from controller.engine.observer import Observer
-from controller.engine.reconciler import Reconciler, Verdict, World
+from controller.engine.reconciler import Reconciler, Verdict
 from controller.engine.records import PassResult
 from controller.engine.rollouts import Rollouts
 from controller.engine.signals import SignalWatch
 from controller.engine.workqueue import Due
+from controller.engine.world import World
 from controller.errors import EngineUnavailableError, OutOfSequenceError, RefusedError
 from controller.model.plan import ObjectKind
 from controller.model.policy import StackPolicy
@@ -46,6 +49,8 @@ class Scene:
                 memory=Memory(self.journal, monotonic=clock.monotonic),
                 executor=Executor(self.swarm, clock, with_registry_auth=False),
                 rollouts=Rollouts(self.swarm, clock, SignalWatch(None, clock)),
+                incidents=Incidents(self.journal, self.recorder, clock),
+                guards=Guards(self.swarm, clock, self.recorder),
                 board=self.board,
                 journal=self.journal,
                 recorder=self.recorder,
@@ -72,12 +77,12 @@ async def test_what_is_as_declared_is_left_and_remembered() -> None:
 
 
 async def test_a_write_is_remembered_before_it_is_sent() -> None:
-    scene = Scene(stack(service()))
-    scene.swarm.answers = {"create": EngineUnavailableError("gone")}
+    scene = Scene(stack(service(labels={"new": "1"})), running())
+    scene.swarm.answers = {"update": EngineUnavailableError("gone")}
 
     verdict = await scene.reconcile()
 
-    assert (verdict.result, verdict.reason) == (PassResult.RETRY, "create service shop_web: gone")
+    assert (verdict.result, verdict.reason) == (PassResult.RETRY, "update service shop_web: gone")
     assert [note for note in scene.journal.kept if ":applied:" in note] == ["memory:applied:shop:shop_web"]
 
 
