@@ -3,6 +3,8 @@
 Nobody trusts another host's clock. Who waits counts a lease's seconds from when it *saw* the config change, which is later
 than the holder began to write that change; the holder counts them from when it began, and stops a margin earlier. So the
 holder has stopped before anybody else may start, wherever clocks run equally fast. What the labels say of time is for people.
+
+A config that somebody removed took with it what could be counted from; whoever makes it anew acts one lease later.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ _UNREADABLE = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    holder: str  # empty once it was released
+    holder: str  # empty where it was released or does not exist
     epoch: int  # how many leaders there have been
     renewed: str  # RFC 3339 by the holder's clock
     seconds: float
@@ -43,8 +45,7 @@ class Sighting:
 def sighted(before: Sighting | None, found: Json | None, *, now: float, seconds: float) -> Sighting:
     """The lease as read just before `now`; an unchanged one keeps its time.
 
-    A missing one may have been removed from under a holder that does not know it yet, so it counts as held by nobody knows
-    whom: for as long as the last one said, or else `seconds`.
+    Where it does not say, its length is that of the last one, or else `seconds`.
     """
     version = None if found is None else int(found["Version"]["Index"])
     if before is not None and before.version == version:
@@ -52,7 +53,7 @@ def sighted(before: Sighting | None, found: Json | None, *, now: float, seconds:
     known = before.lease.seconds if before is not None else seconds
     if found is None:
         epoch = before.lease.epoch if before is not None else 0
-        return Sighting(None, Lease(_UNREADABLE, epoch, "", known), now)
+        return Sighting(None, Lease("", epoch, "", known), now)
     return Sighting(version, _lease(found["Spec"].get("Labels") or {}, seconds=known), now)
 
 

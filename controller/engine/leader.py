@@ -25,6 +25,7 @@ log = logging.getLogger("prodbreaker.leader")
 _RENEW = 1 / 3  # of the lease, between renewals
 _PATIENCE = 1 / 4  # of the lease, for one look with its write; the next attempt must still find the lease held
 _LOOK_SECONDS = 1.0  # how often a standby looks; it takes over so much later than the lease ends
+_AFTERWARDS = 0.001  # seconds that a timer comes late, since one may come a hair early
 _RELEASE_SECONDS = 1.5  # of the ten that the end of the process may take
 
 
@@ -52,15 +53,16 @@ class Leader:
         self._holder, self._seconds, self._jitter = holder, seconds, jitter
         self.on_change: Callable[[bool], None] = _ignore
         self._sighting: Sighting | None = None
-        self._found: Json | None = None
-        self._held_until = -math.inf  # read by the threads that send writes
+        self._own_id = ""  # of the config in which this controller may act, from `_acts_from` on while it holds the lease
+        self._acts_from = -math.inf  # this and the next are read by the threads that send writes
+        self._held_until = -math.inf
         self._told = False
         self._reached = True
-        self._expiry: asyncio.TimerHandle | None = None
+        self._timers: list[asyncio.TimerHandle] = []
 
     def may_write(self) -> bool:
         """Whether a write may be sent now. Any thread may ask."""
-        return self._clock.monotonic() < self._held_until
+        return self._acts_from <= self._clock.monotonic() < self._held_until
 
     @property
     def leads(self) -> bool:
@@ -68,10 +70,9 @@ class Leader:
 
     @property
     def leader(self) -> str:
-        """Who leads, as last seen; empty when nobody does or nobody knows."""
-        if self.may_write():
-            return self._holder
-        return self._sighting.lease.holder if self._sighting else ""
+        """Which other controller leads, as last seen; empty when none does or nobody knows."""
+        holder = self._sighting.lease.holder if self._sighting else ""
+        return "" if holder == self._holder else holder
 
     async def run(self) -> None:
         """Take the lease when it can be had, renew it while it is held; until cancelled. `release` it afterwards."""
@@ -80,18 +81,21 @@ class Leader:
                 pause = await self._step()
                 await asyncio.sleep(self._jitter(pause))
         finally:
-            if self._expiry is not None:
-                self._expiry.cancel()
+            self._tell_later()
 
     async def release(self) -> None:
         """Write nothing more, and let a standby take over without waiting for the lease's end."""
+        led = self.may_write()
         self._held_until = -math.inf
         self._change()
+        if not led:  # what was made anew and never led may stand in for one whose holder still acts: it must run out
+            return
         try:
             async with asyncio.timeout(_RELEASE_SECONDS):
-                lease = (await self._look()).lease
-                if lease.holder == self._holder:
-                    await self._write(Lease("", lease.epoch, self._now(), self._seconds))
+                sighting, found = await self._look()
+                lease = sighting.lease
+                if found is not None and lease.holder == self._holder:
+                    await self._write(found, Lease("", lease.epoch, self._now(), self._seconds))
                     log.info("leadership released", extra={"fields": {"holder": self._holder, "epoch": lease.epoch}})
         except (SwarmError, TimeoutError) as error:
             log.warning("lease not released", extra={"fields": {"reason": _words(error)}})
@@ -110,49 +114,52 @@ class Leader:
             self._reached = False
             return look
         self._reached = True
-        return self._seconds * _RENEW if self.may_write() else look
+        return self._seconds * _RENEW if self._clock.monotonic() < self._held_until else look
 
     async def _attempt(self) -> None:
         before = self.leader
-        sighting = await self._look()
-        lease = sighting.lease
-        if lease.holder == self._holder:
-            wanted = Lease(self._holder, lease.epoch, self._now(), self._seconds)
-        elif sighting.version is None and self.may_write():  # removed by hand, and nobody else may have taken it since
-            wanted = taken(lease, self._holder, renewed=self._now(), seconds=self._seconds)
-        else:
-            self._held_until = -math.inf
-            self._tell(f"{lease.holder or 'nobody'} holds the lease")
-            if not may_be_taken(sighting, now=self._clock.monotonic()):
-                if lease.holder != before and sighting.version is not None:
-                    log.info("another controller leads", extra={"fields": {"holder": lease.holder, "epoch": lease.epoch}})
-                return
-            wanted = taken(lease, self._holder, renewed=self._now(), seconds=self._seconds)
+        sighting, found = await self._look()
+        lease, now = sighting.lease, self._clock.monotonic()
+        if found is not None and lease.holder == self._holder:
+            if found["ID"] != self._own_id:  # made by us after somebody removed the last one, perhaps from under its holder
+                self._own_id, self._acts_from = found["ID"], now + self._seconds
+            await self._hold(found, Lease(self._holder, lease.epoch, self._now(), self._seconds))
+            return
+        self._held_until = -math.inf
+        self._tell(f"{lease.holder or 'nobody'} holds the lease")
+        wanted = taken(lease, self._holder, renewed=self._now(), seconds=self._seconds)
+        if found is None:
+            await self._swarm.create(ObjectKind.CONFIG, lease_spec(wanted))
+        elif may_be_taken(sighting, now=now):
+            self._own_id, self._acts_from = found["ID"], now
+            await self._hold(found, wanted)
+        elif lease.holder != before:
+            log.info("another controller leads", extra={"fields": {"holder": lease.holder, "epoch": lease.epoch}})
+
+    async def _look(self) -> tuple[Sighting, Json | None]:
+        listed = await self._swarm.list_objects(ObjectKind.CONFIG, filters={"name": [LEASE_NAME]})  # by their beginning
+        found = next((item for item in listed if item["Spec"]["Name"] == LEASE_NAME), None)
+        self._sighting = sighted(self._sighting, found, now=self._clock.monotonic(), seconds=self._seconds)
+        return self._sighting, found
+
+    async def _write(self, found: Json, lease: Lease) -> None:
+        """If nobody else wrote since. An answer that is lost, or comes too late, is made good by the next look."""
+        version = int(found["Version"]["Index"])
+        await self._swarm.update(ObjectKind.CONFIG, found["ID"], version, lease_spec(lease, found["Spec"]))
+
+    async def _hold(self, found: Json, lease: Lease) -> None:
         started = self._clock.monotonic()
-        await self._write(wanted)
-        self._hold(started, wanted)
-
-    async def _look(self) -> Sighting:
-        found = await self._swarm.list_objects(ObjectKind.CONFIG, filters={"name": [LEASE_NAME]})
-        self._found = next((item for item in found if item["Spec"]["Name"] == LEASE_NAME), None)
-        now = self._clock.monotonic()
-        self._sighting = sighted(self._sighting, self._found, now=now, seconds=self._seconds)
-        return self._sighting
-
-    async def _write(self, lease: Lease) -> None:
-        if self._found is None:
-            await self._swarm.create(ObjectKind.CONFIG, lease_spec(lease))
-        else:
-            version = int(self._found["Version"]["Index"])
-            await self._swarm.update(ObjectKind.CONFIG, self._found["ID"], version, lease_spec(lease, self._found["Spec"]))
-
-    def _hold(self, started: float, lease: Lease) -> None:
+        await self._write(found, lease)
         self._held_until = held_until(started, self._seconds)
-        if self._expiry is not None:
-            self._expiry.cancel()
-        remaining = self._held_until - self._clock.monotonic()
-        self._expiry = asyncio.get_running_loop().call_later(remaining, self._tell, "the lease could not be renewed in time")
         self._tell(f"epoch {lease.epoch}")
+        self._tell_later((self._acts_from, f"epoch {lease.epoch}"), (self._held_until, "the lease could not be renewed in time"))
+
+    def _tell_later(self, *moments: tuple[float, str]) -> None:
+        """In place of what was to be told before."""
+        loop, now = asyncio.get_running_loop(), self._clock.monotonic()
+        for timer in self._timers:
+            timer.cancel()
+        self._timers = [loop.call_later(at - now + _AFTERWARDS, self._tell, reason) for at, reason in moments if at > now]
 
     def _tell(self, reason: str) -> None:
         """Say when leading began or ended."""

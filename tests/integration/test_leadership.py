@@ -79,7 +79,7 @@ class Field:
         self.contenders[whom].start()
         self.well_since[whom] = now()
 
-    def told(self, _: bool) -> None:  # noqa: FBT001 - a callback's only argument
+    def told(self, _: bool) -> None:
         self.count()
 
     def count(self) -> int:

@@ -94,20 +94,17 @@ def test_the_length_that_counts_is_the_holder_s_own() -> None:
     assert may_be_taken(sighting, now=60.0)
 
 
-def test_a_missing_lease_may_be_taken_after_one_length_since_it_may_have_been_removed_under_its_holder() -> None:
-    sighting = sighted(None, None, now=5.0, seconds=10.0)
+def test_a_lease_that_does_not_exist_may_be_made() -> None:
+    missing = sighted(None, None, now=5.0, seconds=10.0)
 
-    assert not may_be_taken(sighting, now=14.9)
-    assert may_be_taken(sighting, now=15.0)
+    assert missing == Sighting(None, Lease("", 0, "", 10.0), 5.0)
+    assert may_be_taken(missing, now=5.0)
 
 
-def test_a_removed_lease_stays_that_of_its_holder_for_the_length_that_it_had() -> None:
+def test_the_epoch_outlives_a_removal() -> None:
     before = sighted(None, live(Lease("a", 4, "", 60.0)), now=0.0, seconds=10.0)
     removed = sighted(before, None, now=30.0, seconds=10.0)
 
-    assert not may_be_taken(removed, now=89.9)
-    assert may_be_taken(removed, now=90.0)
-    assert sighted(removed, None, now=50.0, seconds=10.0) is removed
     assert taken(removed.lease, "b", renewed="now", seconds=10.0) == Lease("b", 5, "now", 10.0)
 
 
