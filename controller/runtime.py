@@ -318,7 +318,7 @@ def measurements(settings: Settings, redactor: Redactor, clock: Clock, cleanup: 
 
 
 def contender(settings: Settings, endpoint: Endpoint, recorder: Metrics, cleanup: AsyncExitStack) -> Leader | None:
-    """This controller's part in the election, on threads of its own so that no other call delays a renewal; None without a lease."""
+    """This controller's part in the election, None without a lease. On threads of its own: no other call delays a renewal."""
     seconds = settings.lease_seconds
     if not seconds:
         return None
