@@ -110,6 +110,20 @@ class Controller:
             raise ControllerError(f"the controller ended with {self._running().returncode}: {self._last_words()}")
         return self.answers("/readyz")
 
+    @property
+    def is_started(self) -> bool:
+        """Whether it was started, and neither stopped nor killed here since."""
+        return self._process is not None
+
+    def metric(self, name: str) -> float | None:
+        """The value of a metric without labels; None where the page does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=2) as answer:
+                page: str = answer.read().decode()
+        except OSError:
+            return None
+        return next((float(line.split()[1]) for line in page.splitlines() if line.startswith(f"{name} ")), None)
+
     def is_alive(self) -> bool:
         return self._running().poll() is None
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,11 @@ _PACKAGES = {
 _numbers = itertools.count()
 
 
+def next_number() -> int:
+    """One that no other namespace of this process has."""
+    return next(_numbers)
+
+
 class EngineError(Exception):
     """The private engine cannot be had, or docker's client refused a command; one sentence."""
 
@@ -41,9 +46,16 @@ class EngineError(Exception):
 class PrivateEngine:
     """dockerd, its containerd, a network namespace and one Swarm node, all of which `destroy` takes away again."""
 
-    def __init__(self) -> None:
-        number = next(_numbers)
-        self._namespace = NetworkNamespace(number)
+    def __init__(
+        self,
+        *,
+        namespace: Callable[[int], NetworkNamespace] = NetworkNamespace,
+        enter_swarm: Callable[[], Sequence[str]] = lambda: ("init",),
+    ) -> None:
+        """`namespace` makes one of a free number; `enter_swarm` gives the words after `docker swarm` at the first start."""
+        number = next_number()
+        self._namespace = namespace(number)
+        self._enter_swarm = enter_swarm
         self.folder = Path(tempfile.gettempdir()) / f"{FOLDER_PREFIX}{os.getpid()}-{number}"
         if len(str(self.folder)) > 60:
             self.folder = Path("/tmp") / self.folder.name  # noqa: S108 - the name is ours alone and the folder is made exclusively
@@ -78,7 +90,7 @@ class PrivateEngine:
             self._namespace.create()
         self._start_daemon()
         if first:
-            self.docker("swarm", "init", "--advertise-addr", self.address)
+            self.docker("swarm", *self._enter_swarm(), "--advertise-addr", self.address)
         if not processes.wait_until(self._is_manager, seconds=START_SECONDS):
             raise EngineError(f"the engine's Swarm did not come up: {self._last_words()}")
 

@@ -60,6 +60,61 @@ class NetworkNamespace:
         system("ip", "netns", "delete", self.name, check=False)
 
 
+class Switch:
+    """A namespace that holds a bridge and nothing else: what is plugged in reaches what else is, and no host."""
+
+    def __init__(self, number: int) -> None:
+        self.name = f"{PREFIX}-{os.getpid()}-{number}"
+
+    def create(self) -> None:
+        system("ip", "netns", "add", self.name)
+        self._command("ip", "link", "add", "switch", "type", "bridge")
+        self._command("ip", "link", "set", "switch", "up")
+
+    def plug_in(self, interface: str, inside: str, namespace: str) -> None:
+        """Lay a cable from this switch's `interface` to another namespace's `inside`."""
+        end = ("type", "veth", "peer", "name", inside, "netns", namespace)
+        system("ip", "link", "add", interface, "netns", self.name, *end)
+        self._command("ip", "link", "set", interface, "master", "switch", "up")
+
+    def cut(self, interface: str) -> None:
+        self._command("ip", "link", "set", interface, "down")
+
+    def mend(self, interface: str) -> None:
+        self._command("ip", "link", "set", interface, "up")
+
+    def delete(self) -> None:
+        system("ip", "netns", "delete", self.name, check=False)
+
+    def _command(self, *command: str) -> None:
+        system("nsenter", f"--net=/var/run/netns/{self.name}", *command)
+
+
+class SwitchedNamespace(NetworkNamespace):
+    """One with its cable to a switch in place of the host's."""
+
+    def __init__(self, number: int, switch: Switch, address: str) -> None:
+        super().__init__(number)
+        self._switch = switch
+        self.address = address
+
+    def create(self) -> None:
+        system("ip", "netns", "add", self.name)
+        self._switch.plug_in(self._outside, self._inside, self.name)
+        system(*self.enter("ip", "link", "set", "lo", "up"))
+        system(*self.enter("ip", "addr", "add", f"{self.address}/24", "dev", self._inside))
+        system(*self.enter("ip", "link", "set", self._inside, "up"))
+
+    def cut(self) -> None:
+        self._switch.cut(self._outside)
+
+    def mend(self) -> None:
+        self._switch.mend(self._outside)
+
+    def delete(self) -> None:
+        system("ip", "netns", "delete", self.name, check=False)
+
+
 def remove_orphans() -> None:
     """Delete the namespaces whose test run was killed before it could."""
     for name in re.findall(rf"^{PREFIX}-\d+-\d+", system("ip", "netns", "list"), re.MULTILINE):

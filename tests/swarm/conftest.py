@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Protocol, TypeVar
 
 import pytest
 
+from tests.support.cluster import ThreeNodes
 from tests.support.engine import EngineError, PrivateEngine
 from tests.support.sweep import remove_everything
 
 SKIP_VARIABLE = "PRODBREAKER_SKIP_SWARM"
 
 
-def _started_engine() -> Iterator[PrivateEngine]:
+class Startable(Protocol):
+    def start(self) -> None: ...
+
+    def destroy(self) -> None: ...
+
+
+E = TypeVar("E", bound=Startable)
+
+
+def _started(make: Callable[[], E]) -> Iterator[E]:
     if os.environ.get(SKIP_VARIABLE) == "1":
         pytest.skip(f"{SKIP_VARIABLE}=1")
-    engine = PrivateEngine()
+    engine = make()
     try:
         engine.start()
     except EngineError as error:
@@ -35,16 +46,22 @@ def _started_engine() -> Iterator[PrivateEngine]:
 @pytest.fixture(scope="session")
 def engine() -> Iterator[PrivateEngine]:
     """One Swarm node that runs tasks. Fails with one sentence where it cannot be had; is skipped only when that is asked for."""
-    yield from _started_engine()
+    yield from _started(PrivateEngine)
 
 
 @pytest.fixture(scope="session")
 def drained_engine() -> Iterator[PrivateEngine]:
     """One Swarm node that takes every declaration and starts nothing."""
-    for engine in _started_engine():
+    for engine in _started(PrivateEngine):
         node = engine.docker("node", "ls", "--quiet").strip()
         engine.docker("node", "update", "--availability", "drain", node)
         yield engine
+
+
+@pytest.fixture(scope="module")
+def three_nodes() -> Iterator[ThreeNodes]:
+    """A Swarm of three managers."""
+    yield from _started(ThreeNodes)
 
 
 @pytest.fixture
