@@ -18,8 +18,9 @@ from controller.engine.incidents import Incidents
 from controller.engine.loop import Loop, run_workers
 from controller.engine.memory import Memory
 from controller.engine.observer import Observer
-from controller.engine.ports import Signals
+from controller.engine.ports import Signals, Swarm
 from controller.engine.reconciler import Reconciler
+from controller.engine.records import Journal, Recorder
 from controller.engine.rollouts import Rollouts
 from controller.engine.signals import SignalWatch
 from controller.engine.workqueue import WorkQueue
@@ -41,6 +42,37 @@ CALL_SECONDS = 0.002  # that every call to the engine takes, so that before and 
 OPTIONS = Options(resolve=Resolve.NEVER)
 
 
+def make_world(
+    swarm: Swarm,
+    declarations: Declarations,
+    observer: Observer,
+    journal: Journal,
+    recorder: Recorder,
+    *,
+    signals: Signals | None = None,
+    options: Options = OPTIONS,
+    leads: Callable[[], bool] = lambda: True,
+) -> World:
+    """Everything a pass reaches, on the running loop's time."""
+    clock = LoopClock()
+    return World(
+        swarm=swarm,
+        observer=observer,
+        declarations=declarations,
+        memory=Memory(journal, monotonic=clock.monotonic),
+        executor=Executor(swarm, clock, with_registry_auth=False),
+        rollouts=Rollouts(swarm, clock, SignalWatch(signals, clock)),
+        incidents=Incidents(journal, recorder, clock),
+        guards=Guards(swarm, clock, recorder),
+        board=Board(),
+        journal=journal,
+        recorder=recorder,
+        clock=clock,
+        options=options,
+        leads=leads,
+    )
+
+
 class Rig:
     """`async with Rig(stack) as rig`: the loop runs meanwhile. Break things through `rig.sim`, read what became of them there."""
 
@@ -59,22 +91,10 @@ class Rig:
         self.swarm = InProcessSwarm(self.sim)
         self.journal, self.recorder, self.clock = journal or FakeJournal(), FakeRecorder(), LoopClock()
         self.queue, self.declarations, self.observer = WorkQueue(), Declarations(), Observer(self.swarm)
-        self.incidents = Incidents(self.journal, self.recorder, self.clock)
-        self.world = World(
-            swarm=self.swarm,
-            observer=self.observer,
-            declarations=self.declarations,
-            memory=Memory(self.journal, monotonic=self.clock.monotonic),
-            executor=Executor(self.swarm, self.clock, with_registry_auth=False),
-            rollouts=Rollouts(self.swarm, self.clock, SignalWatch(signals, self.clock)),
-            incidents=self.incidents,
-            guards=Guards(self.swarm, self.clock, self.recorder),
-            board=Board(),
-            journal=self.journal,
-            recorder=self.recorder,
-            clock=self.clock,
-            options=options,
+        self.world = make_world(
+            self.swarm, self.declarations, self.observer, self.journal, self.recorder, signals=signals, options=options
         )
+        self.incidents = self.world.incidents
         self.loop = Loop(self.queue, Reconciler(self.world), self.observer, self.recorder)
         self.events = DockerEvents(self.swarm, self.queue, self.declarations, self.observer, self.recorder, self.clock)
         self._workers = workers
