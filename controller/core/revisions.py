@@ -21,6 +21,7 @@ from controller.model.revision import Revision, RevisionState
 from controller.model.spec import BOOKKEEPING_PREFIX, Json, symbolic_id
 
 REVISION_LABEL = f"{BOOKKEEPING_PREFIX}revision"  # on a service: digest of the declaration that was written last
+_NAME = "prodbreaker_rev_"
 _PREFIX = f"{BOOKKEEPING_PREFIX}rev."
 _SERVICE = f"{_PREFIX}service"
 _CONTENTS = ((ObjectKind.CONFIG, "Configs", "ConfigName", "ConfigID"), (ObjectKind.SECRET, "Secrets", "SecretName", "SecretID"))
@@ -46,7 +47,17 @@ def digest_of(live: Json | None) -> str:
 
 
 def config_name(service: str, number: int) -> str:
-    return f"prodbreaker_rev_{hashlib.sha256(service.encode()).hexdigest()[:8]}_{number}"
+    return f"{_NAME}{service_tag(service)}_{number}"
+
+
+def service_tag(service: str) -> str:
+    """What stands for a service in the names of the configs that keep its revisions."""
+    return hashlib.sha256(service.encode()).hexdigest()[:8]
+
+
+def tag_in(config: str) -> str:
+    """The tag of the service whose revision a config of this name keeps; empty for every other config."""
+    return config.removeprefix(_NAME).rpartition("_")[0] if config.startswith(_NAME) else ""
 
 
 def creation(revision: Revision) -> Action:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from controller.core.health import is_converged, may_be_depended_on, service_status
+from controller.core.health import may_be_depended_on
 from controller.core.planner import Options, ServicePlanner, make_plan
-from controller.engine.executor import ActionResult, Executor
+from controller.engine import convergence
+from controller.engine.convergence import Progress, converge
+from controller.engine.executor import ActionResult, Executor, Report
+from controller.engine.keeping import before_edits, edits, proofs
 from controller.engine.memory import Memory
 from controller.engine.observer import Observer
 from controller.engine.ports import Swarm
@@ -18,8 +19,7 @@ from controller.engine.records import ActionOutcome
 from controller.errors import NotConvergedError, ProdBreakerError
 from controller.model.observation import Snapshot
 from controller.model.plan import Action, ObjectKind, Plan, Reason, Verb
-from controller.model.spec import STACK_LABEL, DesiredStack, Json
-from controller.model.status import ServiceStatus
+from controller.model.spec import STACK_LABEL, DesiredStack
 
 _BLOCKING = frozenset(
     {
@@ -32,31 +32,7 @@ _BLOCKING = frozenset(
         Reason.QUARANTINED,
     }
 )
-_ENDED_BADLY = {
-    "paused": "its update is paused",
-    "rollback_completed": "Swarm rolled it back",
-    "rollback_paused": "its rollback is paused",
-}
-_POLL_SECONDS = 0.5
 _ATTEMPTS = 8  # against other writers, before they are reported
-
-
-class Progress(Protocol):
-    """Where a command shows what goes on."""
-
-    def planned(self, plan: Plan) -> None: ...
-
-    def acted(self, result: ActionResult) -> None: ...
-
-    def waits(self, action: Action, unready: Sequence[str]) -> None:
-        """A service is created only after others; told once per service."""
-        ...
-
-    def waited_enough(self, action: Action, unready: Sequence[str]) -> None: ...
-
-    def converging(self, statuses: Sequence[ServiceStatus], errors: Mapping[str, str]) -> None:
-        """How the services stand, and by service the newest error of a task."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +61,19 @@ async def apply_stack(
     waiting: dict[str, float] = {}
     written: set[str] = set()
     conflicts = 0
+    tasks_of = {"label": [f"{STACK_LABEL}={desired.name}"]}
     snapshot, plan = await _look(swarm, observer, memory, desired, options, loop.time())
     progress.planned(plan)
     while True:
         ready, deferred = _gate(plan, desired, snapshot, waiting, progress)
-        results = await _execute(executor, ready, snapshot, observer, progress)
+        results: list[ActionResult] = []
+        if changed := edits(ready.actions, snapshot):
+            planner = ServicePlanner(desired, snapshot, memory.knowledge(desired, snapshot), options)
+            wall = executor.clock.wall()
+            kept = await before_edits(swarm, desired, planner, snapshot, changed, tasks_of=tasks_of, wall=wall)
+            results = await _keep(executor, Plan(desired.name, tuple(kept)), snapshot, observer)
+        if all(result.outcome is ActionOutcome.DONE for result in results):
+            results = await _execute(executor, ready, snapshot, observer, progress)
         written |= {result.action.name for result in results if result.action.kind is ObjectKind.SERVICE}
         undone = [result for result in results if result.outcome is not ActionOutcome.DONE]
         conflicts = conflicts + 1 if undone else 0
@@ -104,11 +88,16 @@ async def apply_stack(
         if undone:
             await asyncio.sleep(random.uniform(0.05, 0.2) * conflicts)  # noqa: S311 - keeps two writers apart, guards nothing
         elif not results:
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(convergence.POLL_SECONDS)
         snapshot, plan = await _look(swarm, observer, memory, desired, options, loop.time())
     _refuse_blocked(plan)
     if limits.wait:
-        await _converge(swarm, observer, desired, written, deadline, progress)
+        services = tuple(desired.services.values())
+        seen = await converge(
+            swarm, observer, services, tasks_of, written=frozenset(written), deadline=deadline, progress=progress
+        )
+        proven = proofs([service for service in services if service.name in written], seen, wall=executor.clock.wall())
+        await _keep(executor, Plan(desired.name, tuple(proven)), seen, observer)
 
 
 async def _look(
@@ -162,6 +151,20 @@ async def _execute(
     async def report(result: ActionResult) -> None:
         progress.acted(result)
 
+    return await _written(executor, plan, snapshot, observer, report)
+
+
+async def _keep(executor: Executor, plan: Plan, snapshot: Snapshot, observer: Observer) -> list[ActionResult]:
+    """Write what is kept of revisions, which is no part of the plan that people see."""
+
+    async def report(_: ActionResult) -> None:
+        pass
+
+    return await _written(executor, plan, snapshot, observer, report)
+
+
+async def _written(executor: Executor, plan: Plan, snapshot: Snapshot, observer: Observer, report: Report) -> list[ActionResult]:
+    """Raises ProdBreakerError with everything that was refused."""
     results = await executor.execute(plan, snapshot, report)
     for kind in {result.action.kind for result in results}:
         observer.invalidate(kind)
@@ -178,58 +181,3 @@ def _refuse_blocked(plan: Plan) -> None:
     blocked += [notice for notice in plan.notices if notice.reason is Reason.IMMUTABLE and notice.kind is ObjectKind.SERVICE]
     if blocked:
         raise ProdBreakerError("\n".join(f"{notice.kind} {notice.name}: {notice.message}" for notice in blocked))
-
-
-async def _converge(
-    swarm: Swarm, observer: Observer, desired: DesiredStack, written: set[str], deadline: float, progress: Progress
-) -> None:
-    loop = asyncio.get_running_loop()
-    started, good_looks = loop.time(), 0
-    while True:
-        snapshot = await observer.snapshot(since=loop.time())
-        tasks = await swarm.list_objects(ObjectKind.TASK, filters={"label": [f"{STACK_LABEL}={desired.name}"]})
-        by_service: dict[str, list[Json]] = {}
-        for task in tasks:
-            by_service.setdefault(task["ServiceID"], []).append(task)
-        seen = replace(snapshot, tasks=by_service)
-        statuses = [service_status(service, seen, None, None) for service in desired.services.values()]
-        errors = {status.name: task_error(seen, status.name) for status in statuses}
-        unready = [status for status in statuses if not is_converged(status)]
-        progress.converging(statuses, {name: text for name, text in errors.items() if text})
-        ended = [_bad_end(seen.services.get(name), name, errors.get(name, "")) for name in sorted(written)]
-        if any(ended):
-            raise NotConvergedError("; ".join(text for text in ended if text))
-        good_looks = 0 if unready else good_looks + 1
-        # Right after a write the old tasks, or a count of none, look like the end: Swarm has not begun yet.
-        if good_looks == (2 if any(_starts_tasks(seen.services.get(name)) for name in written) else 1):
-            return
-        if unready and loop.time() > deadline:
-            causes = [f"{status.name}: {errors[status.name] or status.message}" for status in unready]
-            raise NotConvergedError(f"not converged in {loop.time() - started:.0f} s: " + "; ".join(causes))
-        await asyncio.sleep(_POLL_SECONDS)
-
-
-def _starts_tasks(live: Json | None) -> bool:
-    mode = (live or {"Spec": {}})["Spec"].get("Mode") or {}
-    return (mode.get("Replicated") or {}).get("Replicas") != 0
-
-
-def task_error(snapshot: Snapshot, name: str) -> str:
-    """The newest error of a service's tasks, with the task's place; empty when there is none."""
-    live = snapshot.services.get(name)
-    tasks = (snapshot.tasks or {}).get(live["ID"], ()) if live else ()
-    failed = [task for task in tasks if (task.get("Status") or {}).get("Err")]
-    if not failed:
-        return ""
-    newest = max(failed, key=lambda task: str(task["Status"].get("Timestamp", "")))
-    hosts = {node["ID"]: (node.get("Description") or {}).get("Hostname", node["ID"]) for node in snapshot.nodes}
-    place = newest.get("Slot") or hosts.get(newest.get("NodeID", ""), "?")
-    return f"task {place} {newest['Status'].get('State')}: {newest['Status']['Err']}"
-
-
-def _bad_end(live: Json | None, name: str, error: str) -> str:
-    """How an update of ours ended, if badly. An old service's status says nothing: a write of ours has reset it."""
-    status = (live or {}).get("UpdateStatus") or {}
-    if status.get("State") not in _ENDED_BADLY:
-        return ""
-    return f"{name}: {_ENDED_BADLY[status['State']]}: {error or status.get('Message', '')}"

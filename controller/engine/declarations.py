@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from controller.core.revisions import service_tag
 from controller.errors import ManifestError
 from controller.model.spec import DesiredService, DesiredStack
 from controller.model.status import Key
@@ -16,6 +17,7 @@ class Declarations:
         self._stacks: dict[str, DesiredStack] = {}
         self._errors: dict[str, str] = {}
         self._owners: dict[str, Key] = {}
+        self._tagged: dict[str, Key] = {}
 
     @property
     def stacks(self) -> Mapping[str, DesiredStack]:
@@ -69,7 +71,12 @@ class Declarations:
         stacks = [name for name in self._stacks if service_name.startswith(f"{name}_")]
         return Key(max(stacks, key=len)) if stacks else None  # of `a` and `a_b` the one with the longer name
 
+    def tagged(self, tag: str) -> Key | None:
+        """The key of the declared service that a tag stands for in the names of kept revisions."""
+        return self._tagged.get(tag)
+
     def _index(self) -> None:
         self._owners = {
             service.name: Key(stack.name, service.key) for stack in self._stacks.values() for service in stack.services.values()
         }
+        self._tagged = {service_tag(name): key for name, key in self._owners.items()}

@@ -44,7 +44,7 @@ class Executor:
     """Writes at most `concurrency` things at once, however many plans are under way."""
 
     def __init__(self, swarm: Swarm, clock: Clock, *, concurrency: int = 8, with_registry_auth: bool = True) -> None:
-        self._swarm, self._clock = swarm, clock
+        self._swarm, self.clock = swarm, clock
         self._slots = asyncio.Semaphore(concurrency)
         self._with_auth = with_registry_auth
 
@@ -61,7 +61,7 @@ class Executor:
 
     async def _one(self, action: Action, known: dict[tuple[ObjectKind, str], str], report: Report) -> ActionResult:
         async with self._slots:
-            started = self._clock.monotonic()
+            started = self.clock.monotonic()
             try:
                 await self._write(action, known)
             except SwarmError as error:
@@ -70,7 +70,7 @@ class Executor:
                 outcome, message = ActionOutcome.SUPERSEDED, f"needs {error.args[0]}, which is not there"
             else:
                 outcome, message = ActionOutcome.DONE, ""
-            result = ActionResult(action, outcome, self._clock.monotonic() - started, message)
+            result = ActionResult(action, outcome, self.clock.monotonic() - started, message)
         await report(result)
         return result
 

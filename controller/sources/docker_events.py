@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 
 from controller.core.lease import LEASE_NAME
+from controller.core.revisions import tag_in
 from controller.core.state import STATE_NAME
 from controller.engine.declarations import Declarations
 from controller.engine.observer import SHARED_KINDS, Observer
@@ -104,6 +105,10 @@ class DockerEvents:
             return  # renewed every few seconds, and of no concern to any service
         elif event.kind in _SHARED:
             self._observer.invalidate(_SHARED[event.kind])
+            tag = tag_in(event.attributes.get("name", "")) if event.action == "update" else ""
+            if tag:
+                self._add_revised(tag, event)
+                return
             concerns_services = event.kind == "node" or event.attributes.get("name") == STATE_NAME
             self._add_all(f"{event.kind} {event.action}", shared_only=not concerns_services)
         elif event.kind == ObjectKind.SERVICE:
@@ -115,6 +120,12 @@ class DockerEvents:
         for key in self._declarations.keys():  # noqa: SIM118 - a method of its own, not a mapping's
             if key.service is None or not shared_only:
                 self._queue.add(key, reason=reason)
+
+    def _add_revised(self, tag: str, event: SwarmEvent) -> None:
+        """Somebody decided about a revision of a service, which is no fault that came about then."""
+        key = self._declarations.tagged(tag)
+        if key is not None:
+            self._queue.add(key, reason=f"{event.kind} {event.action}")
 
     def _add_service(self, name: str, event: SwarmEvent) -> None:
         key = self._declarations.owner(name)

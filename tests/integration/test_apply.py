@@ -13,7 +13,8 @@ import pytest
 from controller.core.images import Resolve
 from controller.core.planner import Options
 from controller.core.state import STATE_NAME
-from controller.engine.apply import Limits, apply_stack, plan_stack, task_error
+from controller.engine.apply import Limits, apply_stack, plan_stack
+from controller.engine.convergence import task_error
 from controller.engine.executor import ActionResult, Executor
 from controller.engine.memory import Memory
 from controller.engine.observer import Observer
@@ -30,6 +31,7 @@ from controller.simulator.inprocess import InProcessSwarm
 from controller.simulator.refusals import RefusalError
 from tests.integration.test_healing import WEB, with_env
 from tests.support.fakes import LoopClock, changed
+from tests.support.rig import REVISION
 from tests.support.specs import content, mounted, network, service, snapshot, stack
 
 pytestmark = pytest.mark.looptime
@@ -41,7 +43,7 @@ SLOW = Fault(delay=0.002)
 
 @dataclass
 class Seen:
-    """Implements controller.engine.apply.Progress."""
+    """Implements controller.engine.convergence.Progress."""
 
     plans: list[Plan] = field(default_factory=list)
     results: list[ActionResult] = field(default_factory=list)
@@ -87,6 +89,14 @@ class Scene:
 
     @property
     def writes(self) -> list[str]:
+        """In order; what is kept of revisions stands in `records`."""
+        return [write for write in self._writes() if REVISION not in write]
+
+    @property
+    def records(self) -> list[str]:
+        return [f"{write.split()[0]} {write.rpartition('_')[2]}" for write in self._writes() if REVISION in write]
+
+    def _writes(self) -> list[str]:
         return [f"{call.site.operation} {call.site.target}" for call in self.sim.gate.writes()]
 
     def env(self, name: str) -> Any:

@@ -15,11 +15,12 @@ from unittest import mock
 import pytest
 
 from controller.cli import run_command
-from controller.engine import apply
+from controller.engine import convergence
 from controller.model.plan import ObjectKind
 from controller.model.spec import Json
 from controller.simulator.engine import Simulator
 from tests.contract.conftest import serving
+from tests.support.rig import REVISION
 
 T = TypeVar("T")
 SPEED = 20.0  # the Swarm's seconds in one of ours
@@ -70,8 +71,9 @@ class Desk:
 
     @property
     def writes(self) -> list[str]:
-        """`create service/shop_web` and so on, in order."""
-        return [f"{call.site.operation} {call.site.target}" for call in self.swarm(self.sim.gate.writes)]
+        """`create service/shop_web` and so on, in order; without what is kept of revisions."""
+        made = [f"{call.site.operation} {call.site.target}" for call in self.swarm(self.sim.gate.writes)]
+        return [write for write in made if REVISION not in write]
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/s.sock")
-    monkeypatch.setattr(apply, "_POLL_SECONDS", 1 / SPEED)
+    monkeypatch.setattr(convergence, "POLL_SECONDS", 1 / SPEED)
     simulator = Simulator(epoch_ns=time.time_ns())
     with serving(simulator, tmp_path / "s.sock", speed=SPEED) as loop:
         yield Desk(simulator, loop, capsys)

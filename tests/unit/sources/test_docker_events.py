@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from controller.core.lease import LEASE_NAME
+from controller.core.revisions import config_name
 from controller.core.state import STATE_NAME
 from controller.engine.declarations import Declarations
 from controller.engine.observer import Observer
@@ -67,6 +68,9 @@ _MEANINGS: dict[str, tuple[SwarmEvent, list[Key]]] = {
     "a secret": (event("secret", "create"), [SHARED]),
     "a config": (event("config", "create", name="shop_c"), [SHARED]),
     "a pause": (event("config", "update", name=STATE_NAME), ALL),
+    "a decision about a service's revision": (event("config", "update", name=config_name("shop_web", 7)), [WEB]),
+    "a revision that is kept from now on": (event("config", "create", name=config_name("shop_web", 7)), [SHARED]),
+    "a decision about a revision of nobody's": (event("config", "update", name=config_name("other", 7)), []),
     "a renewed lease": (event("config", "update", name=LEASE_NAME), []),
     "a node": (event("node", "update"), ALL),
     "a container that died": (event("container", "die", **OF_DB), [DB]),

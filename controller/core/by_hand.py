@@ -1,0 +1,135 @@
+"""What an operator decides about revisions: go back from what is declared, or let a refused one go live again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from controller.core.revisions import digest_of, histories, relabelling
+from controller.core.rollout import Turn, newest, turned, way_back
+from controller.errors import ProdBreakerError
+from controller.model.observation import Snapshot
+from controller.model.plan import Action
+from controller.model.revision import Revision, RevisionState
+
+BY_HAND = "rolled back by hand"
+RELEASED = "released by hand"
+_REFUSED = (RevisionState.FAILED, RevisionState.QUARANTINED)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """A way back that was ordered."""
+
+    refused: Revision  # what is declared
+    target: Revision  # what takes its place
+    actions: tuple[Action, ...] = ()  # labels to write; none where that was decided already
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    revision: Revision | None = None  # None: nothing is refused
+    actions: tuple[Action, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a service's history."""
+
+    revision: Revision | None  # None: what runs and was not kept, since no edit of it was seen
+    is_live: bool
+    since: str  # RFC 3339
+
+
+def roll_back(service: str, snapshot: Snapshot, *, declared: str, to: int | None = None) -> Rollback:
+    """Refuse the declared digest, and have revision `to` in its place; by default the newest stable one that does not run.
+
+    What runs in the place of a declaration that was refused before is refused with it: somebody goes further back. Ordered
+    twice it is ordered once. Raises ProdBreakerError where there is nothing to go back to.
+    """
+    live, history = snapshot.services.get(service), histories(snapshot).get(service, ())
+    wanted = newest(history, declared)
+    if not history:
+        raise ProdBreakerError(f"{service} has no revisions yet: they are kept from its first edit on")
+    if wanted is None:
+        raise ProdBreakerError(f"{service}: what is declared has not gone out yet, so it cannot be gone back from")
+    running = newest(history, digest_of(live))
+    target = _numbered(service, history, to) if to is not None else _earlier(history, wanted, running)
+    if target is None:
+        raise ProdBreakerError(f"{service}: no other revision was ever stable; name one by its number, {_listed(history)}")
+    if target.digest == wanted.digest:
+        raise ProdBreakerError(
+            f"{service}: revision {target.number} is what is declared"
+            + (", and refused: `prodbreaker release` lets it go live again" if wanted.state in _REFUSED else " already")
+        )
+    if _is_decided(wanted, running, target):
+        return Rollback(wanted, target)
+    actions = [_refused(wanted, target)]
+    if wanted.state in _REFUSED and running and running.state not in _REFUSED and running.digest != target.digest:
+        # First, so that what is refused is never ordered to lead to what is about to be refused.
+        actions.insert(0, turned(_refused(running, target), Turn.WENT_BACK, BY_HAND))
+    return Rollback(wanted, target, tuple(relabelling(revision, snapshot) for revision in actions))
+
+
+def release(service: str, snapshot: Snapshot, *, declared: str = "", number: int | None = None) -> Release:
+    """Let a refused revision go live again: that of a number or of the declared digest, else the newest that is refused.
+
+    Raises ProdBreakerError for a number that there is not.
+    """
+    history = histories(snapshot).get(service, ())
+    if number is not None:
+        chosen: Revision | None = _numbered(service, history, number)
+    elif declared:
+        chosen = newest(history, declared)
+    else:
+        chosen = next((item for item in reversed(history) if item.state in _REFUSED), None)
+    if chosen is None or chosen.state not in _REFUSED:
+        return Release()
+    return Release(chosen, (relabelling(turned(chosen, Turn.RELEASED, RELEASED), snapshot),))
+
+
+def history_of(service: str, snapshot: Snapshot) -> list[Entry]:
+    """From the oldest to the newest; what runs is one of them, or the last and not kept.
+
+    Raises ProdBreakerError where there is neither a service of this name nor a revision of one.
+    """
+    live, history = snapshot.services.get(service), histories(snapshot).get(service, ())
+    if live is None and not history:
+        raise ProdBreakerError(f"there is no service {service}, and there are no revisions of it")
+    running = newest(history, digest_of(live)) if live else None
+    entries = [Entry(revision, revision is running, revision.since) for revision in history]
+    if live is not None and running is None:
+        entries.append(Entry(None, is_live=True, since=str(live.get("UpdatedAt", ""))))
+    return entries
+
+
+def _earlier(history: Sequence[Revision], wanted: Revision, running: Revision | None) -> Revision | None:
+    if wanted.state is RevisionState.FAILED and wanted.target is not None:  # the way back is under way: go on with it
+        return next((item for item in history if item.number == wanted.target), None)
+    if wanted.state not in _REFUSED or running is None:
+        return way_back(history, wanted)
+    stable = (item for item in reversed(history) if item.state is RevisionState.STABLE)
+    return next((item for item in stable if item.digest not in (wanted.digest, running.digest)), None)
+
+
+def _is_decided(wanted: Revision, running: Revision | None, target: Revision) -> bool:
+    if wanted.state is RevisionState.FAILED:
+        return wanted.target == target.number
+    return wanted.state is RevisionState.QUARANTINED and running is not None and running.digest == target.digest
+
+
+def _refused(revision: Revision, target: Revision) -> Revision:
+    """Found bad by hand, whatever was thought of it before."""
+    fresh = turned(revision, Turn.RELEASED, RELEASED) if revision.state in _REFUSED else revision
+    return replace(turned(fresh, Turn.FOUND_BAD, BY_HAND), target=target.number, is_back=False)
+
+
+def _numbered(service: str, history: Sequence[Revision], number: int) -> Revision:
+    found = next((item for item in history if item.number == number), None)
+    if found is None:
+        raise ProdBreakerError(f"{service} has no revision {number}; {_listed(history)}")
+    return found
+
+
+def _listed(history: Sequence[Revision]) -> str:
+    return "it has " + (", ".join(f"{item.number} ({item.state})" for item in history) or "none")
