@@ -17,6 +17,7 @@ from tests.support.proxy import Proxy
 from tests.support.unixhttp import ApiError
 
 REPLICAS = 3
+OFTEN = "x-prodbreaker: {budget: {actions: 1000, per: 1s}}"  # what is broken again and again must not be held
 HEALS_A_PAIR = 3  # a start of containers varies more than a command
 SETTLE_SECONDS = 0.4  # between two disturbances, so that each is met at rest
 MEMORY_SECONDS = 45.0  # more than one resync
@@ -60,7 +61,7 @@ def heal(scene: Scene) -> Measurement:
     """From `docker service rm` to every replica running again, beside `docker service create` of the same service."""
     reference = scene.engine.push_tiny_image("bench/heal")
     pinned = scene.engine.docker("image", "inspect", "--format", "{{index .RepoDigests 0}}", reference).strip()
-    service = f"{{image: '{pinned}', deploy: {{replicas: {REPLICAS}}}}}"
+    service = f"{{image: '{pinned}', deploy: {{replicas: {REPLICAS}}}, {OFTEN}}}"
     (scene.manifests / "heal.yml").write_text(
         f"version: '3.8'\nservices: {{web: {service}}}\nnetworks: {{default: {{name: heal}}}}\n"
     )
@@ -94,7 +95,7 @@ def react(scene: Scene) -> Measurement:
     """From the moment that `service rm` is sent to the controller's first write, beside a bare reader of the event stream."""
     services = 10
     image = scene.engine.push_tiny_image("bench/react")
-    body = "".join(f"  s{number}: {{image: '{image}', deploy: {{replicas: 0}}}}\n" for number in range(services))
+    body = "".join(f"  s{number}: {{image: '{image}', deploy: {{replicas: 0}}, {OFTEN}}}\n" for number in range(services))
     (scene.manifests / "react.yml").write_text(f"version: '3.8'\nservices:\n{body}")
     proxy = Proxy(scene.engine.socket, scene.engine.folder / "react.sock")
     proxy.start()

@@ -27,6 +27,7 @@ class Call:
     body: bytes = b""  # its first bytes, if it had a Content-Length
     status: int | None = None
     answered_at: float | None = None
+    answer: bytes = b""  # the first bytes of a refusal, its head included
 
     @property
     def path(self) -> str:
@@ -164,6 +165,7 @@ async def _answers(engine: asyncio.StreamReader, client: asyncio.StreamWriter, w
         if waiting and piece.startswith(b"HTTP/1.") and not piece.startswith(b"HTTP/1.1 100"):
             call = waiting.pop(0)
             call.status, call.answered_at = int(piece.split(b" ", 2)[1]), time.monotonic()
+            call.answer = piece if call.status >= 400 else b""
         client.write(piece)
         await client.drain()
     raise ConnectionResetError("the engine closed the connection")

@@ -95,7 +95,7 @@ def test_a_secret_s_new_content_comes_under_a_new_name_with_its_service(stage: S
     assert stage.writes() == [f"create secret {name}", "update service shop_api"]
 
 
-def test_a_content_changed_twice_leaves_no_version_that_nothing_needs(stage: Stage) -> None:
+def test_a_content_changed_again_and_again_leaves_no_version_that_nothing_needs(stage: Stage) -> None:
     for number in range(3):
         text = f"greeting = number {number}\n"
         stage.write_file("site.conf", text)
