@@ -20,7 +20,7 @@ STACK = "shop"
 CONVERGE_SECONDS = 30.0
 HOLD_SECONDS = 1.5  # how long nothing more may happen after everything looks well
 OWN_LABELS = "prodbreaker."
-_STALE = b"update out of sequence"
+_REFUSALS = 3
 
 MANIFEST = """\
 version: "3.8"
@@ -160,9 +160,12 @@ class Stage:
     def writes(self) -> list[str]:
         """What the controller changed since the last `proxy.clear()`, in words: `update service shop_web`.
 
-        Left out are kept revisions, and what was refused because somebody else was faster: that changed nothing.
+        Kept revisions are left out, and a few refusals: somebody was faster, or a list still had a network that was gone.
         """
-        words = [_in_words(call) for call in self.proxy.writes() if not (call.status == 500 and _STALE in call.answer)]
+        calls = self.proxy.writes()
+        refused = [call for call in calls if call.status is not None and call.status >= 400]
+        assert len(refused) <= _REFUSALS, f"refused again and again: {[(str(call), call.answer) for call in refused]}"
+        words = [_in_words(call) for call in calls if call not in refused]
         return [text for text in words if " config prodbreaker_rev_" not in text]
 
     @contextmanager
