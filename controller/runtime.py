@@ -26,9 +26,11 @@ from controller.adapters.logs import Redactor, configure_logging
 from controller.adapters.metrics import Metrics
 from controller.adapters.prometheus import Prometheus
 from controller.adapters.swarm import DockerSwarm, Endpoint, resolve_endpoint
+from controller.core.by_hand import Entry, Release, Rollback, history_of
 from controller.core.planner import Options
 from controller.engine.apply import plan_stack
 from controller.engine.board import Board
+from controller.engine.by_hand import declared_by, release, roll_back
 from controller.engine.clock import LeaseClock, SystemClock
 from controller.engine.declarations import Declarations
 from controller.engine.executor import Executor
@@ -37,7 +39,7 @@ from controller.engine.incidents import Incidents
 from controller.engine.leader import Leader
 from controller.engine.loop import Loop, run_workers
 from controller.engine.memory import Memory
-from controller.engine.observer import Observer
+from controller.engine.observer import Observer, full_snapshot
 from controller.engine.pausing import set_paused
 from controller.engine.ports import Clock
 from controller.engine.reconciler import Reconciler
@@ -45,7 +47,7 @@ from controller.engine.rollouts import Rollouts
 from controller.engine.signals import SignalWatch
 from controller.engine.workqueue import WorkQueue
 from controller.engine.world import World
-from controller.errors import JournalError, SettingsError
+from controller.errors import JournalError, ProdBreakerError, SettingsError
 from controller.model.incident import Incident, IncidentState
 from controller.model.plan import ObjectKind, Plan
 from controller.model.policy import AlertAction
@@ -293,6 +295,33 @@ class Controller:
     async def _set_paused(self, target: str, *, paused: bool) -> None:
         await set_paused(self._swarm, self._world.clock, target, paused=paused)
         self._world.observer.invalidate(ObjectKind.CONFIG)  # the next pass obeys, whether or not the event stream tells of it
+
+    async def history(self, service: str) -> Sequence[Entry]:
+        return history_of(service, await full_snapshot(self._swarm))
+
+    async def roll_back(self, key: Key, *, to: int | None) -> Rollback:
+        desired, service = self._found(key)
+        order = await roll_back(self._swarm, self._world.memory, desired, service, self._world.options, to=to)
+        self._ordered(key, "rolled back by hand")
+        return order
+
+    async def release(self, key: Key) -> Release:
+        desired, service = self._found(key)
+        declared = declared_by(self._world.memory, desired, service, self._world.options)
+        order = await release(self._swarm, service.name, declared=declared)
+        self._ordered(key, "released by hand")
+        return order
+
+    def _found(self, key: Key) -> tuple[DesiredStack, DesiredService]:
+        found = self._world.declarations.find(key)
+        if found is None or found[1] is None:
+            raise ProdBreakerError(f"{key} is not declared any more")
+        return found[0], found[1]
+
+    def _ordered(self, key: Key, reason: str) -> None:
+        """The next pass obeys, whether or not the event stream tells of it."""
+        self._world.observer.invalidate(ObjectKind.CONFIG)
+        self._queue.add(key, reason=reason)
 
 
 def jittered(seconds: float) -> float:

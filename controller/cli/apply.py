@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import math
 import sys
 from collections.abc import Mapping, Sequence
 
 from controller.cli import EXIT_DONE
-from controller.cli.common import add_stack_options, add_write_options, connected, load_stacks, options_of
+from controller.cli.common import (
+    add_auth_option,
+    add_stack_options,
+    add_write_options,
+    connected,
+    load_stacks,
+    options_of,
+    seconds,
+)
 from controller.cli.plan_text import action_line, plan_lines, summary
 from controller.core.health import is_converged
 from controller.engine.apply import Limits, apply_stack
@@ -25,14 +32,10 @@ APPLY_CONCURRENCY = 16
 def configure(parser: argparse.ArgumentParser) -> None:
     add_stack_options(parser)
     add_write_options(parser)
-    parser.add_argument(
-        "--with-registry-auth",
-        action="store_true",
-        help="send the credentials of docker's configuration along, for the nodes to pull with",
-    )
+    add_auth_option(parser)
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=600.0,
         metavar="SECONDS",
         help="per stack, for everything to run; then exit 3 (default: 600)",
@@ -41,16 +44,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-d", "--detach", action="store_true", help="end once everything is written, without waiting for the tasks"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="print problems only")
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:  # no moment is later than nan
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds to wait")
-    return seconds
 
 
 def run(args: argparse.Namespace) -> int:

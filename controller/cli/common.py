@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,15 +21,18 @@ if TYPE_CHECKING:
     from controller.adapters.swarm import DockerSwarm
 
 
-def add_stack_options(parser: argparse.ArgumentParser) -> None:
-    """-c/--stack or --manifests: what is declared."""
+def add_stack_options(parser: argparse.ArgumentParser, *, with_name: bool = True) -> None:
+    """-c/--stack or --manifests: what is declared. Without --stack where the command line names the stack otherwise."""
     parser.add_argument(
         "-c", "--compose-file", dest="files", action="append", metavar="FILE",
         help="a stack file; several are merged as docker does, - is standard input",
     )  # fmt: skip
-    parser.add_argument(
-        "--stack", metavar="NAME", help="the stack's name (default: that of the first file); with --manifests, only this stack"
-    )
+    if with_name:
+        parser.add_argument(
+            "--stack",
+            metavar="NAME",
+            help="the stack's name (default: that of the first file); with --manifests, only this stack",
+        )
     parser.add_argument(
         "--manifests", type=Path, metavar="DIR", help="a folder of stack files, each NAME.yml a stack (default: manifests)"
     )
@@ -52,6 +56,64 @@ def _resolve(text: str) -> Resolve:
         return Resolve(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(Resolve)}") from None
+
+
+def add_auth_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--with-registry-auth",
+        action="store_true",
+        help="send the credentials of docker's configuration along, for the nodes to pull with",
+    )
+
+
+def add_service_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "service",
+        metavar="STACK/SERVICE",
+        help="a service by its key in the stack file (shop/web), or by its real name (shop_web)",
+    )
+
+
+def seconds(text: str) -> float:
+    """The type of an option that says how long to wait."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < math.inf:  # no moment is later than nan
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds to wait")
+    return found
+
+
+def number(text: str) -> int:
+    """The type of an option that names a revision."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of a revision")
+    return int(text)
+
+
+def split_service(target: str) -> tuple[str, str]:
+    """`shop/web` in its two parts; of a real name the first one is empty. Raises ProdBreakerError."""
+    stack, slash, service = target.rpartition("/")
+    if not service or "/" in stack or (slash and not stack):
+        raise ProdBreakerError(f"{target!r} is neither STACK/SERVICE nor the real name of a service")
+    return stack, service
+
+
+def real_name(target: str) -> str:
+    stack, service = split_service(target)
+    return f"{stack}_{service}" if stack else service
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table as lines; only the last column may be of any width."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    return ["  ".join((*map(str.ljust, row, widths), row[-1])).rstrip() for row in rows]
+
+
+def plain(text: str) -> str:
+    """One line, whatever an engine's message holds."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def add_output_option(parser: argparse.ArgumentParser) -> None:

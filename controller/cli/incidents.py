@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.cli import EXIT_DONE
+from controller.cli.common import aligned, plain
 from controller.cli.remote import DEFAULT_URL, ask, controller_url
 from controller.errors import ProdBreakerError
 from controller.model.forms import incident_form
@@ -80,9 +81,7 @@ def _one(args: argparse.Namespace, number: int) -> Any:
 
 
 def _table(incidents: Sequence[Mapping[str, Any]]) -> list[str]:
-    rows = [_HEADS, *(_row(incident) for incident in incidents)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS) - 1)]
-    return ["  ".join((*map(str.ljust, row, widths), row[-1])).rstrip() for row in rows]
+    return aligned([_HEADS, *(_row(incident) for incident in incidents)])
 
 
 def _row(incident: Mapping[str, Any]) -> tuple[str, ...]:
@@ -95,7 +94,7 @@ def _row(incident: Mapping[str, Any]) -> tuple[str, ...]:
         incident["state"],
         opened,
         *spans,
-        _plain(incident["summary"]),
+        plain(incident["summary"]),
     )
 
 
@@ -109,7 +108,7 @@ def _timeline(incident: Mapping[str, Any]) -> Iterator[str]:
         yield f"ended      {_time(incident['ended'])}{_after(incident['seconds_to_recover'], start)}"
     yield ""
     for entry in incident["timeline"]:
-        yield f"{_time(entry['time'])}  {entry['kind']:<11}  {_plain(entry['text'])}"
+        yield f"{_time(entry['time'])}  {entry['kind']:<11}  {plain(entry['text'])}"
 
 
 def _owner(incident: Mapping[str, Any]) -> str:
@@ -132,8 +131,3 @@ def _span(seconds: float | None) -> str:
 
 def _after(seconds: float | None, what: str) -> str:
     return "" if seconds is None else f"  {_span(seconds)} after {what}"
-
-
-def _plain(text: str) -> str:
-    """One line, whatever an engine's message holds."""
-    return "".join(character if character.isprintable() else " " for character in text)

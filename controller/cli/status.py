@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 
 from controller.cli import EXIT_DONE
-from controller.cli.common import add_output_option, add_stack_options, connected, load_stacks, print_json
+from controller.cli.common import add_output_option, add_stack_options, aligned, connected, load_stacks, print_json
 from controller.core.health import service_status
 from controller.core.images import Resolve
 from controller.core.planner import Options, ServicePlanner
@@ -50,7 +50,4 @@ async def _statuses(stacks: Sequence[DesiredStack]) -> list[ServiceStatus]:
 def _table(statuses: Sequence[ServiceStatus]) -> list[str]:
     rows = [("SERVICE", "SYNC", "HEALTH", "REPLICAS", "")]
     rows += [(item.name, item.sync.value, item.health.value, f"{item.running}/{item.desired}", item.message) for item in statuses]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return [
-        "  ".join((*(cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)), row[4])).rstrip() for row in rows
-    ]
+    return aligned(rows)

@@ -47,7 +47,7 @@ def roll_back(service: str, snapshot: Snapshot, *, declared: str, to: int | None
     What runs in the place of a declaration that was refused before is refused with it: somebody goes further back. Ordered
     twice it is ordered once. Raises ProdBreakerError where there is nothing to go back to.
     """
-    live, history = snapshot.services.get(service), histories(snapshot).get(service, ())
+    live, history = snapshot.services.get(service), _history(service, snapshot)
     wanted = newest(history, declared)
     if not history:
         raise ProdBreakerError(f"{service} has no revisions yet: they are kept from its first edit on")
@@ -74,9 +74,9 @@ def roll_back(service: str, snapshot: Snapshot, *, declared: str, to: int | None
 def release(service: str, snapshot: Snapshot, *, declared: str = "", number: int | None = None) -> Release:
     """Let a refused revision go live again: that of a number or of the declared digest, else the newest that is refused.
 
-    Raises ProdBreakerError for a number that there is not.
+    Raises ProdBreakerError for a service or a number that there is not.
     """
-    history = histories(snapshot).get(service, ())
+    history = _history(service, snapshot)
     if number is not None:
         chosen: Revision | None = _numbered(service, history, number)
     elif declared:
@@ -93,14 +93,19 @@ def history_of(service: str, snapshot: Snapshot) -> list[Entry]:
 
     Raises ProdBreakerError where there is neither a service of this name nor a revision of one.
     """
-    live, history = snapshot.services.get(service), histories(snapshot).get(service, ())
-    if live is None and not history:
-        raise ProdBreakerError(f"there is no service {service}, and there are no revisions of it")
+    live, history = snapshot.services.get(service), _history(service, snapshot)
     running = newest(history, digest_of(live)) if live else None
     entries = [Entry(revision, revision is running, revision.since) for revision in history]
     if live is not None and running is None:
         entries.append(Entry(None, is_live=True, since=str(live.get("UpdatedAt", ""))))
     return entries
+
+
+def _history(service: str, snapshot: Snapshot) -> Sequence[Revision]:
+    history = histories(snapshot).get(service, ())
+    if not history and service not in snapshot.services:
+        raise ProdBreakerError(f"there is no service {service}, and there are no revisions of it")
+    return history
 
 
 def _earlier(history: Sequence[Revision], wanted: Revision, running: Revision | None) -> Revision | None:

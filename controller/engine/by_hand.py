@@ -33,6 +33,11 @@ _ATTEMPTS = 8
 _Order = TypeVar("_Order", Rollback, Release)
 
 
+def declared_by(memory: Memory, desired: DesiredStack, service: DesiredService, options: Options) -> Callable[[Snapshot], str]:
+    """The digest of a declaration, which depends on the versions of contents that a snapshot has."""
+    return lambda snapshot: ServicePlanner(desired, snapshot, memory.knowledge(desired, snapshot), options).revision(service)
+
+
 async def roll_back(
     swarm: Swarm, memory: Memory, desired: DesiredStack, service: DesiredService, options: Options, *, to: int | None = None
 ) -> Rollback:
@@ -41,20 +46,26 @@ async def roll_back(
     Raises SwarmError, or ProdBreakerError where there is nothing to go back to or others keep writing.
     """
 
+    digest = declared_by(memory, desired, service, options)
+
     def decide(snapshot: Snapshot) -> Rollback:
-        declared = ServicePlanner(desired, snapshot, memory.knowledge(desired, snapshot), options).revision(service)
-        return by_hand.roll_back(service.name, snapshot, declared=declared, to=to)
+        return by_hand.roll_back(service.name, snapshot, declared=digest(snapshot), to=to)
 
     order, _ = await _written(swarm, service.name, decide)
     await _free(swarm, f"{desired.name}/{service.key}")
     return order
 
 
-async def release(swarm: Swarm, service: str, *, declared: str = "", number: int | None = None) -> Release:
-    """Write down that a refused revision may go live again; also frees the service if it is held. Raises as `roll_back`."""
+async def release(
+    swarm: Swarm, service: str, *, declared: Callable[[Snapshot], str] = lambda _: "", number: int | None = None
+) -> Release:
+    """Write down that a refused revision may go live again; also frees the service if it is held.
+
+    It is that of the number or of the digest that is `declared`, else the newest that is refused. Raises as `roll_back`.
+    """
 
     def decide(snapshot: Snapshot) -> Release:
-        return by_hand.release(service, snapshot, declared=declared, number=number)
+        return by_hand.release(service, snapshot, declared=declared(snapshot), number=number)
 
     order, snapshot = await _written(swarm, service, decide)
     stack = _stack_of(snapshot.services.get(service))

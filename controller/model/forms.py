@@ -1,4 +1,4 @@
-"""Plans, statuses and incidents as JSON, the same for the command line and for HTTP. Keys may be added, never changed."""
+"""What is shown as JSON, the same on the command line and over HTTP. Keys may be added, never changed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from controller.model.incident import Incident
 from controller.model.plan import Action, Change, Notice, Plan
+from controller.model.revision import Revision
 from controller.model.status import ServiceStatus
 
 
@@ -50,6 +51,19 @@ def incident_form(incident: Incident, *, timeline: bool = False) -> dict[str, An
             {"time": _stamp(entry.time), "kind": entry.kind.value, "text": entry.text} for entry in incident.entries
         ]
     return form
+
+
+def revision_form(revision: Revision | None, *, is_live: bool, since: str) -> dict[str, Any]:
+    """None stands for a live spec that was never kept; `since` is RFC 3339."""
+    return {
+        "number": revision.number if revision else None,
+        "state": revision.state.value if revision else None,
+        "since": since,
+        "live": is_live,
+        "why": revision.why if revision else "not kept: no edit of it was seen yet",
+        "target": revision.target if revision else None,
+        "changes": [_change_form(change) for change in revision.changes] if revision else [],
+    }
 
 
 def _stamp(seconds: float | None) -> str | None:

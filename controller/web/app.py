@@ -9,6 +9,7 @@ from controller.web.access import guard, leaders_only
 from controller.web.faults import explain
 from controller.web.incidents import IncidentRoutes
 from controller.web.ports import Controller
+from controller.web.revisions import RevisionRoutes
 from controller.web.routes import Routes
 
 LARGEST_BODY = 256 * 1024
@@ -22,6 +23,7 @@ def make_app(controller: Controller, *, token: str | None, registry: CollectorRe
     app.on_response_prepare.append(_finish_headers)
     Routes(controller, registry).add_to(app)
     IncidentRoutes(controller).add_to(app)
+    RevisionRoutes(controller).add_to(app)
     return app
 
 

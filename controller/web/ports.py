@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from controller.core.by_hand import Entry, Release, Rollback
 from controller.model.incident import Incident, IncidentState
 from controller.model.plan import Plan
 from controller.model.status import Key, ServiceStatus
@@ -56,3 +57,15 @@ class Controller(Protocol):
         ...
 
     async def resume(self, target: str) -> None: ...
+
+    async def history(self, service: str) -> Sequence[Entry]:
+        """What ran of a service (its real name), from the oldest to the newest, from a fresh look at the Swarm."""
+        ...
+
+    async def roll_back(self, key: Key, *, to: int | None) -> Rollback:
+        """Refuse what is declared of a service; done twice, it is done once. The loop then carries it out."""
+        ...
+
+    async def release(self, key: Key) -> Release:
+        """Let what is declared of a service go live again, if it is refused."""
+        ...

@@ -12,13 +12,22 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from controller.model.forms import plan_form, status_form
 from controller.model.plan import Plan
+from controller.model.status import Key
 from controller.web.page import POLICY, status_page
 from controller.web.ports import Controller
 
 log = logging.getLogger("prodbreaker.web")
 
 BODY_SECONDS = 10.0
-_TARGET = r"{name:[A-Za-z0-9][A-Za-z0-9_.-]*}"
+TARGET = r"{name:[A-Za-z0-9][A-Za-z0-9_.-]*}"
+
+
+def declared_key(controller: Controller, request: web.Request) -> Key:
+    """The key of the service that a path names. Raises HTTPNotFound, also for what is only in a declared stack."""
+    key = controller.owner(request.match_info["name"])
+    if key is None or key.service is None:
+        raise web.HTTPNotFound(text="no service of this name is declared")
+    return key
 
 
 class Routes:
@@ -37,8 +46,8 @@ class Routes:
         app.router.add_get("/api/v1/services", self._services)
         app.router.add_get("/api/v1/plan", self._plan)
         for paused, verb in ((True, "pause"), (False, "resume")):
-            app.router.add_post(f"/api/v1/services/{_TARGET}/{verb}", partial(self._switch_service, paused=paused))
-            app.router.add_post(f"/api/v1/stacks/{_TARGET}/{verb}", partial(self._switch_stack, paused=paused))
+            app.router.add_post(f"/api/v1/services/{TARGET}/{verb}", partial(self._switch_service, paused=paused))
+            app.router.add_post(f"/api/v1/stacks/{TARGET}/{verb}", partial(self._switch_stack, paused=paused))
         app.router.add_get("/", self._page)
         app.on_cleanup.append(self._stop_planning)
 
@@ -76,10 +85,7 @@ class Routes:
             await asyncio.gather(self._planning, return_exceptions=True)
 
     async def _switch_service(self, request: web.Request, *, paused: bool) -> web.Response:
-        key = self._controller.owner(request.match_info["name"])
-        if key is None:
-            raise web.HTTPNotFound(text="no service of this name is declared")
-        return await self._switch(request, str(key), paused=paused)
+        return await self._switch(request, str(declared_key(self._controller, request)), paused=paused)
 
     async def _switch_stack(self, request: web.Request, *, paused: bool) -> web.Response:
         name = request.match_info["name"]

@@ -12,8 +12,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry, Counter
 
+from controller.core.by_hand import Entry, Release, Rollback
 from controller.model.incident import Incident, IncidentState
 from controller.model.plan import Action, Change, ObjectKind, Plan, Reason, Verb
+from controller.model.revision import Revision, RevisionState
 from controller.model.status import Health, Key, ServiceStatus, Sync
 from controller.web import make_app
 from controller.web.ports import Controller
@@ -23,10 +25,18 @@ Client: TypeAlias = TestClient[web.Request, web.Application]
 Connect: TypeAlias = Callable[..., Awaitable[Client]]
 
 
+OLD = Revision("shop_web", 1, "a" * 16, RevisionState.STABLE, "2026-01-01T12:00:00Z", why="all replicas up for 10 s")
+NEW = Revision(
+    "shop_web", 2, "b" * 16, RevisionState.PROGRESSING, "2026-01-01T13:00:00Z", changes=(Change("image", "app:1", "app:2"),)
+)
+
+
 @dataclass
 class ScriptedController:
     ready: dict[str, bool] = field(default_factory=lambda: {"first pass done": True, "event stream up": True})
     switched: list[tuple[str, bool]] = field(default_factory=list)
+    ordered: list[tuple[str, str, int | None]] = field(default_factory=list)
+    is_refused: bool = True
     planned: int = 0
     failure: Exception | None = None
     message: str = ""
@@ -61,7 +71,7 @@ class ScriptedController:
         return next((incident for incident in self.known if incident.id == number), None)
 
     def owner(self, service_name: str) -> Key | None:
-        return Key("shop", "web") if service_name == "shop_web" else None
+        return {"shop_web": Key("shop", "web"), "shop_stray": Key("shop")}.get(service_name)
 
     async def plans(self) -> Sequence[Plan]:
         self.planned += 1
@@ -77,6 +87,24 @@ class ScriptedController:
 
     async def resume(self, target: str) -> None:
         await self._switch(target, paused=False)
+
+    async def history(self, service: str) -> Sequence[Entry]:
+        if self.failure:
+            raise self.failure
+        return [Entry(OLD, is_live=False, since=OLD.since), Entry(NEW, is_live=True, since=NEW.since)]
+
+    async def roll_back(self, key: Key, *, to: int | None) -> Rollback:
+        if self.failure:
+            raise self.failure
+        self.ordered.append(("rollback", str(key), to))
+        written = (
+            (Action(Verb.UPDATE, ObjectKind.CONFIG, "c", Reason.REVISION),) if self.ordered.count(self.ordered[-1]) == 1 else ()
+        )
+        return Rollback(NEW, OLD, written)
+
+    async def release(self, key: Key) -> Release:
+        self.ordered.append(("release", str(key), None))
+        return Release(NEW if self.is_refused else None)
 
     async def _switch(self, target: str, *, paused: bool) -> None:
         if self.failure:

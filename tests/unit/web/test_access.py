@@ -9,10 +9,20 @@ from multidict import CIMultiDict
 
 from tests.unit.web.conftest import TOKEN, Client, Connect, ScriptedController
 
-READING = ["/", "/metrics", "/api/v1/stacks", "/api/v1/services", "/api/v1/plan", "/api/v1/incidents"]
+READING = [
+    "/",
+    "/metrics",
+    "/api/v1/stacks",
+    "/api/v1/services",
+    "/api/v1/plan",
+    "/api/v1/incidents",
+    "/api/v1/services/shop_web/history",
+]
 CHANGING = [
     "/api/v1/services/shop_web/pause",
     "/api/v1/services/shop_web/resume",
+    "/api/v1/services/shop_web/rollback",
+    "/api/v1/services/shop_web/release",
     "/api/v1/stacks/shop/pause",
     "/api/v1/stacks/shop/resume",
 ]
@@ -54,6 +64,7 @@ async def test_without_the_token_nothing_is_shown_or_changed(
 ) -> None:
     assert await _status(await connect(knows=None), method, path, headers=headers) == 401
     assert controller.switched == []
+    assert controller.ordered == []
 
 
 async def test_two_tokens_at_once_are_none(connect: Connect) -> None:
@@ -76,6 +87,7 @@ async def test_without_a_configured_token_nothing_can_be_changed(
 
     assert await _status(client, "POST", path) == 403
     assert controller.switched == []
+    assert controller.ordered == []
 
 
 @pytest.mark.parametrize("path", READING)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.web.conftest import Connect, ScriptedController
 
-PATHS = ["/api/v1/stacks/shop/pause", "/api/v1/services/shop_web/resume"]
+PATHS = ["/api/v1/stacks/shop/pause", "/api/v1/services/shop_web/resume", "/api/v1/services/shop_web/rollback"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -20,6 +20,7 @@ async def test_what_changes_something_is_refused_and_the_leader_named(
         assert response.status == 503
         assert await response.json() == {"error": f"this controller is a standby; {leader or 'nobody'} leads"}
     assert controller.switched == []
+    assert controller.ordered == []
 
 
 async def test_who_leads_is_told_only_to_whoever_may_ask(connect: Connect, controller: ScriptedController) -> None:
@@ -30,7 +31,10 @@ async def test_who_leads_is_told_only_to_whoever_may_ask(connect: Connect, contr
         assert "node2" not in await response.text()
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/api/v1/services", "/api/v1/stacks", "/api/v1/plan", "/healthz"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/metrics", "/api/v1/services", "/api/v1/stacks", "/api/v1/plan", "/api/v1/services/shop_web/history", "/healthz"],
+)
 async def test_everything_can_be_read(connect: Connect, controller: ScriptedController, path: str) -> None:
     controller.other_leader = "node2-1f"
 
