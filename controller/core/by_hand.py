@@ -109,9 +109,10 @@ def _history(service: str, snapshot: Snapshot) -> Sequence[Revision]:
 
 
 def _earlier(history: Sequence[Revision], wanted: Revision, running: Revision | None) -> Revision | None:
-    if wanted.state is RevisionState.FAILED and wanted.target is not None:  # the way back is under way: go on with it
-        return next((item for item in history if item.number == wanted.target), None)
-    if wanted.state not in _REFUSED or running is None:
+    ordered = next((item for item in history if item.number == wanted.target), None)
+    if wanted.state is RevisionState.FAILED and ordered is not None:  # the way back is under way: go on with it
+        return ordered
+    if wanted.state is not RevisionState.QUARANTINED or running is None:
         return way_back(history, wanted)
     stable = (item for item in reversed(history) if item.state is RevisionState.STABLE)
     return next((item for item in stable if item.digest not in (wanted.digest, running.digest)), None)
