@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from controller.core.values import pruned
 from controller.model.observation import Snapshot
 from controller.model.plan import Action, Change, Notice, ObjectKind, Reason, Verb
@@ -47,8 +49,8 @@ def missing_networks(desired: DesiredStack, snapshot: Snapshot) -> frozenset[str
     )
 
 
-def undeclared(desired: DesiredStack, snapshot: Snapshot) -> list[Action]:
-    """Networks of the stack that no file declares and no service uses."""
+def undeclared(desired: DesiredStack, snapshot: Snapshot, kept: Set[tuple[ObjectKind, str]] = frozenset()) -> list[Action]:
+    """Networks of the stack that no file declares and no service uses, nor one that is `kept` to go back to."""
     used = {
         item["Target"]
         for service in snapshot.services.values()
@@ -60,6 +62,7 @@ def undeclared(desired: DesiredStack, snapshot: Snapshot) -> list[Action]:
         if (found.get("Labels") or {}).get(STACK_LABEL) == desired.name
         and name not in desired.networks
         and found["Id"] not in used
+        and (ObjectKind.NETWORK, name) not in kept
     ]
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.core import contents, networks, services
-from controller.core.images import Resolve, choose_image
-from controller.core.revisions import histories, kept_contents
+from controller.core.images import Resolve
+from controller.core.revisions import histories, kept_objects, needed_by
 from controller.core.state import paused_targets
 from controller.core.values import Context
 from controller.model.observation import Knowledge, Snapshot
@@ -48,7 +48,7 @@ def plan_shared(desired: DesiredStack, snapshot: Snapshot, knowledge: Knowledge,
     if held:
         reasons = [Notice(action.kind, action.name, held, f"would {action.verb} it") for action in actions]
         return Plan(desired.name, (), (*notices, *reasons))
-    kept = kept_contents(histories(snapshot).values())
+    kept = kept_objects(histories(snapshot).values())
     removals, refusals = _removals(desired, snapshot, versions, options, kept)
     actions += [*contents.unused_versions(desired.name, versions, snapshot, kept), *removals]
     return Plan(desired.name, tuple(actions), (*notices, *refusals))
@@ -79,14 +79,21 @@ class ServicePlanner:
 
     def image_to_ask(self, service: DesiredService) -> str | None:
         """The image that the registry must be asked for before this service can be planned."""
-        ground = self._ground
-        live = ground.snapshot.services.get(service.name)
-        choice = choose_image(service, live, ground.knowledge, ground.resolve)
-        return choice.image if choice.must_ask else None
+        return services.image_to_ask(service, self._ground)
 
     def revision(self, service: DesiredService) -> str:
         """The hash of what is declared for a service, contents included."""
         return services.revision(service, self._ground.versions)
+
+    def lost(self, revision: Revision) -> list[str]:
+        """What a kept revision needs, and neither the Swarm nor the stack's file has any more: there is no going back to it."""
+        ground = self._ground
+        there = {(kind, name) for (kind, _), name in ground.versions.names.items()}
+        there |= {(ObjectKind.NETWORK, name) for name in (*ground.desired.networks, *ground.snapshot.networks)}
+        there |= {(ObjectKind.CONFIG, name) for name in ground.snapshot.configs}
+        there |= {(ObjectKind.SECRET, name) for name in ground.snapshot.secrets}
+        gone = needed_by(revision.body) - there
+        return sorted(f"{kind} {name}" for kind, name in gone if not networks.is_predefined(kind, name))
 
     def generation(self) -> str:
         """The same for all that one edit of the stack brings: a hash of everything that is declared in it."""
@@ -153,9 +160,8 @@ def _removals(
     notices = [Notice(ObjectKind.SERVICE, item["Spec"]["Name"], Reason.PAUSED, "would be removed") for item in held]
     actions = [_stop(item) for item in surplus if item not in held]
     if not surplus:  # what those services used can go only after them
-        actions += networks.undeclared(desired, snapshot) + contents.undeclared(
-            desired.name, versions, snapshot, kept_contents(histories(snapshot).values())
-        )
+        actions += networks.undeclared(desired, snapshot, kept)
+        actions += contents.undeclared(desired.name, versions, snapshot, kept)
     return actions, notices
 
 

@@ -117,9 +117,15 @@ def contents(body: Json) -> frozenset[tuple[ObjectKind, str]]:
     return frozenset(used | ({(ObjectKind.CONFIG, config.removeprefix("id:"))} if config.startswith("id:") else set()))
 
 
-def kept_contents(kept: Iterable[Sequence[Revision]]) -> frozenset[tuple[ObjectKind, str]]:
+def needed_by(body: Json) -> frozenset[tuple[ObjectKind, str]]:
+    """The configs, secrets and networks that a kept spec uses, by kind and name."""
+    attached = (body.get("TaskTemplate") or {}).get("Networks") or ()
+    return contents(body) | {(ObjectKind.NETWORK, item["Target"]) for item in attached}
+
+
+def kept_objects(kept: Iterable[Sequence[Revision]]) -> frozenset[tuple[ObjectKind, str]]:
     """Everything that going back to any kept revision would need again."""
-    return frozenset().union(*(contents(revision.body) for revisions in kept for revision in revisions))
+    return frozenset().union(*(needed_by(revision.body) for revisions in kept for revision in revisions))
 
 
 def surplus(revisions: Sequence[Revision], *, keep: int, live: str) -> list[Revision]:
@@ -139,11 +145,15 @@ class _Data:
 @lru_cache(maxsize=512)
 def _unpacked(data: str) -> _Data:
     found = json.loads(base64.b64decode(data))
+    str(found["spec"]["TaskTemplate"]["ContainerSpec"]["Image"])  # or it is no spec that one could go back to
     return _Data(found["spec"], tuple(Change(*change) for change in found["changes"]))
 
 
 def _read(config: Json, labels: Mapping[str, str]) -> Revision:
+    """Raises KeyError, ValueError or TypeError for what is no revision, or is not kept under its own name."""
     data = _unpacked(config["Spec"].get("Data") or "")
+    if config["Spec"]["Name"] != config_name(labels[_SERVICE], int(labels[f"{_PREFIX}number"])):
+        raise ValueError("kept under another's name")
     target = labels.get(f"{_PREFIX}target", "")
     return Revision(
         service=labels[_SERVICE],
@@ -157,6 +167,7 @@ def _read(config: Json, labels: Mapping[str, str]) -> Revision:
         is_back=labels.get(f"{_PREFIX}back") == "true",
         over=int(labels.get(f"{_PREFIX}over", "0")),
         noise=tuple(labels.get(f"{_PREFIX}noise", "").split()),
+        kept=config.get("CreatedAt", ""),
         changes=data.changes,
         body=data.spec,
         config_id=config["ID"],

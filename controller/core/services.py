@@ -65,8 +65,7 @@ def plan_service(wanted: DesiredService, ground: Ground) -> Verdict:
     live = ground.snapshot.services.get(wanted.name)
     if live is not None and (live["Spec"].get("Labels") or {}).get(STACK_LABEL) != ground.desired.name:
         return None, _notice(wanted, Reason.FOREIGN, "exists and does not belong to this stack")
-    history = ground.histories.get(wanted.name)
-    stands = standing(history, revision(wanted, ground.versions), live) if history else Standing()
+    stands = _standing(wanted, live, ground)
     if stands.refused is None:
         choice = choose_image(wanted, live, ground.knowledge, ground.resolve)
         return _plan(Wish(wanted, choice, ground.versions), live, ground)
@@ -75,6 +74,18 @@ def plan_service(wanted: DesiredService, ground: Ground) -> Verdict:
         return None, refusal
     action, notice = _plan(_instead(wanted, stands.target), live, ground)
     return action, notice or refusal
+
+
+def image_to_ask(wanted: DesiredService, ground: Ground) -> str | None:
+    """The image that the registry must be asked for before the service can be planned; a refused declaration's never."""
+    live = ground.snapshot.services.get(wanted.name)
+    choice = choose_image(wanted, live, ground.knowledge, ground.resolve)
+    return choice.image if choice.must_ask and _standing(wanted, live, ground).refused is None else None
+
+
+def _standing(wanted: DesiredService, live: Json | None, ground: Ground) -> Standing:
+    history = ground.histories.get(wanted.name)
+    return standing(history, revision(wanted, ground.versions), live) if history else Standing()
 
 
 def _plan(wish: Wish, live: Json | None, ground: Ground) -> Verdict:
@@ -92,8 +103,9 @@ def _instead(wanted: DesiredService, target: Revision) -> Wish:
     body = dict(target.body)
     if set(body.get("Mode") or ()) == set(wanted.body.get("Mode") or ()):
         body["Mode"] = wanted.body["Mode"]
-    image: str = body["TaskTemplate"]["ContainerSpec"]["Image"]
-    return Wish(replace(wanted, body=body), Choice(image), _NO_VERSIONS, target)
+    task = body["TaskTemplate"]
+    choice = Choice(task["ContainerSpec"]["Image"], platforms=tuple((task.get("Placement") or {}).get("Platforms") or ()))
+    return Wish(replace(wanted, body=body), choice, _NO_VERSIONS, target)
 
 
 def _refusal(wanted: DesiredService, stands: Standing) -> Notice:
@@ -153,9 +165,10 @@ def _update(wish: Wish, body: dict[str, Any], live: Json, found: Difference, gro
     if held:
         return None, held
     written = composed(body, live["Spec"], found.sections, ignore=wanted.policy.ignore)
-    if choice.platforms and Section.CONTAINER in found.sections:
+    # What is kept has its image's platforms, or none; a declaration whose image nobody resolved leaves them alone.
+    if (choice.platforms or wish.instead) and Section.CONTAINER in found.sections:
         task = written["TaskTemplate"]
-        task["Placement"] = {**(task.get("Placement") or {}), "Platforms": list(choice.platforms)}
+        task["Placement"] = {**(task.get("Placement") or {}), "Platforms": list(choice.platforms or ())}
     # Even where labels are ignored: these tell an edit.
     names = {key: body["Labels"][key] for key in (STACK_LABEL, IMAGE_LABEL) if key in body["Labels"]}
     written["Labels"] = {**(written.get("Labels") or {}), **names, **_bookkeeping(wish, written)}
@@ -179,10 +192,10 @@ def _update(wish: Wish, body: dict[str, Any], live: Json, found: Difference, gro
 
 def _reason(wish: Wish, live: Json, ground: Ground) -> Reason:
     """Drift if this very declaration was in force before; an edit if another one was; unknown counts as drift."""
+    if wish.instead:  # without a label: docker's, and so what Swarm itself went back to
+        return Reason.DRIFT if digest_of(live) in ("", wish.digest) else Reason.ROLLBACK
     before = digest_of(live) or ground.knowledge.applied.get(wish.service.name)
-    if before in (None, wish.digest):
-        return Reason.DRIFT
-    return Reason.ROLLBACK if wish.instead else Reason.EDITED
+    return Reason.DRIFT if before in (None, wish.digest) else Reason.EDITED
 
 
 def _held(wanted: DesiredService, reason: Reason, live: Json, found: Difference) -> Notice | None:

@@ -7,9 +7,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from controller.core.replicas import UPDATING, current_tasks
+from controller.core.judgement import serving, sortable, wanted_replicas
+from controller.core.replicas import UPDATING
 from controller.core.revisions import by_name, creation, digest_of, relabelling, removal, surplus
-from controller.core.rollout import Turn, newest, turned, wanted_replicas
+from controller.core.rollout import Turn, newest, turned
 from controller.core.values import Context
 from controller.model.observation import Snapshot
 from controller.model.plan import Action
@@ -33,19 +34,21 @@ class Edit:
 def succession(edit: Edit, history: Sequence[Revision], snapshot: Snapshot, context: Context, *, keep: int) -> list[Action]:
     """The writes that come before the edit's own; empty when they were made already."""
     live = snapshot.services[edit.action.name]
-    if history and history[-1].digest == edit.digest and history[-1].over == live["Version"]["Index"]:
+    leaving = outgoing(history, live, context)
+    latest = history[-1] if history else None
+    if leaving and latest and (latest.digest, latest.state) == (edit.digest, RevisionState.PROGRESSING):
         return []
-    number = history[-1].number if history else 0
+    number = latest.number if latest else 0
     actions: list[Action] = []
-    outgoing = newest(history, digest_of(live) or edit.applied)
-    if outgoing is None:
+    if leaving is None:
         number += 1
-        actions.append(creation(_baseline(edit, live, number, context)))
+        actions.append(creation(_baseline(edit, live, number, history, context)))
     for revision in history:
-        if revision.state is RevisionState.PROGRESSING:
-            proven = revision is outgoing and edit.is_proven
-            turn, why = (Turn.PROVEN, "all replicas up") if proven else (Turn.REPLACED, f"revision {number + 1} came first")
-            actions.append(relabelling(turned(revision, turn, why), snapshot))
+        turn = _turn(revision, is_proven=revision is leaving and edit.is_proven)
+        if turn is not None:
+            why = "all replicas up" if turn is Turn.PROVEN else f"revision {number + 1} came first"
+            found = f"{revision.why}; " if revision.state is RevisionState.FAILED else ""
+            actions.append(relabelling(turned(revision, turn, found + why), snapshot))
     incoming = Revision(
         service=edit.action.name,
         number=number + 1,
@@ -59,16 +62,35 @@ def succession(edit: Edit, history: Sequence[Revision], snapshot: Snapshot, cont
         body=by_name(edit.action.body, context),
     )
     actions.append(creation(incoming))
-    return actions + [removal(item) for item in surplus(history, keep=max(keep - 2, 1), live=digest_of(live))]
+    return actions + [removal(item) for item in surplus(history, keep=max(keep - 2, 1), live=leaving.digest if leaving else "")]
 
 
-def _baseline(edit: Edit, live: Json, number: int, context: Context) -> Revision:
+def outgoing(history: Sequence[Revision], live: Json, context: Context) -> Revision | None:
+    """The kept revision that a live service runs; None when it was not kept yet.
+
+    What was written from here says so itself. What docker wrote, nobody's label tells: it is a baseline, known by its spec.
+    """
+    if digest_of(live):
+        return newest(history, digest_of(live))
+    body = by_name(live["Spec"], context)
+    return next((item for item in reversed(history) if not item.over and item.body == body), None)
+
+
+def _turn(revision: Revision, *, is_proven: bool) -> Turn | None:
+    """What an edit makes of a revision that is there."""
+    if is_proven and revision.state in (RevisionState.PROGRESSING, RevisionState.SUPERSEDED):
+        return Turn.PROVEN
+    return Turn.REPLACED if revision.state in (RevisionState.PROGRESSING, RevisionState.FAILED) else None
+
+
+def _baseline(edit: Edit, live: Json, number: int, history: Sequence[Revision], context: Context) -> Revision:
     body = by_name(live["Spec"], context)
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    applied = "" if newest(history, edit.applied) else edit.applied  # what is kept of that declaration is another spec
     return Revision(
         service=edit.action.name,
         number=number,
-        digest=digest_of(live) or edit.applied or hashlib.sha256(text.encode()).hexdigest()[:16],
+        digest=digest_of(live) or applied or hashlib.sha256(text.encode()).hexdigest()[:16],
         state=RevisionState.STABLE if edit.is_proven else RevisionState.SUPERSEDED,
         since=str(live.get("UpdatedAt", "")),
         why="it ran before the first edit that was seen" if edit.is_proven else "it did not run in full when it was edited",
@@ -80,8 +102,9 @@ def is_proven(live: Json, tasks: Sequence[Json], nodes: Sequence[Json], *, start
     """Whether all replicas of what is live run, and came up before a time (RFC 3339)."""
     if (live.get("UpdateStatus") or {}).get("State", "") in UPDATING:
         return False
-    up = [task for task in current_tasks(live, tasks, nodes) if str(task["Status"].get("Timestamp", "")) < started_before]
-    return len(up) >= wanted_replicas(live)
+    before = sortable(started_before)
+    up = [task for task in serving(live, tasks, nodes) if sortable(task["Status"].get("Timestamp")) < before]
+    return len(up) >= max(wanted_replicas(live), 1)  # what was asked for no replicas has proven nothing
 
 
 def relabelled(

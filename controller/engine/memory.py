@@ -109,8 +109,8 @@ class Memory:
         """The revision that was last in force, empty if that is not known."""
         return self._applied.get(desired.name, {}).get(service.name, "")
 
-    def note_intent(self, desired: DesiredStack, service: DesiredService, revision: str) -> None:
-        """The revision is about to be written."""
+    def note_written(self, desired: DesiredStack, service: DesiredService, revision: str) -> None:
+        """The revision was written: from now on it is the one in force."""
         self._put("applied", desired.name, service.name, revision)
 
     def _forget_old_answers(self) -> None:

@@ -112,9 +112,9 @@ class Reconciler:
         ruling = await self._ruling(key, Subject(service, snapshot, planner))
         if ruling.actions:
             results = await self._execute(Plan(desired.name, ruling.actions), snapshot, key, reconcile_id)
-            self._teller.decided(key, service, ruling)
             if any(result.outcome is not ActionOutcome.DONE for result in results):
                 return _judged(results, ())
+            self._teller.decided(key, service, ruling)
             snapshot = await world.observer.snapshot(since=asyncio.get_running_loop().time())
         verdict = await self._planned(due, desired, service, snapshot, reconcile_id)
         keys = [world.declarations.owner(name) for name in ruling.decisions if name != service.name]
@@ -204,11 +204,10 @@ class Reconciler:
             results = await self._execute(Plan(desired.name, tuple(first)), snapshot, key, reconcile_id)
             if any(result.outcome is not ActionOutcome.DONE for result in results):
                 return _judged(results, ())
-        if action.verb is not Verb.CREATE:  # what is made says itself which revision it is; until it is there, it was not
-            world.memory.note_intent(desired, service, subject.planner.revision(service))
-        await self._teller.save()
         results = await self._execute(Plan(desired.name, (action,)), snapshot, key, reconcile_id)
         for result in results:
+            if action.verb is not Verb.CREATE and result.outcome is ActionOutcome.DONE:  # not before: what is live says it itself
+                world.memory.note_written(desired, service, subject.planner.revision(service))
             if result.outcome in (ActionOutcome.DONE, ActionOutcome.UNKNOWN):
                 is_sure = result.outcome is ActionOutcome.DONE
                 world.guards.acted(key, action, service.policy.budget, is_new=not applied, is_sure=is_sure)

@@ -11,35 +11,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from controller.core.canonical import Section
+from controller.core.diff import Difference, difference
+from controller.core.judgement import Judgement, Look, judge, running, sortable, wanted_replicas
 from controller.core.planner import ServicePlanner
 from controller.core.replicas import ROLLED_BACK, UPDATING
 from controller.core.revisions import digest_of
 from controller.core.rollout import (
-    Judgement,
-    Look,
+    REFUSED,
     Standing,
     Turn,
     is_job,
     is_undone,
-    judge,
     newest,
     partners,
-    running,
     standing,
-    wanted_replicas,
     way_back,
 )
 from controller.core.signals import Reading
-from controller.core.succession import Edit, is_proven, relabelled, succession
+from controller.core.succession import Edit, is_proven, outgoing, relabelled, succession
 from controller.engine.ports import Clock, Swarm
 from controller.engine.signals import SignalWatch
 from controller.errors import NotFoundError
 from controller.model.observation import Snapshot
-from controller.model.plan import Action, ObjectKind, Reason
+from controller.model.plan import Action, ObjectKind, Reason, Restart
 from controller.model.revision import Revision, RevisionState
 from controller.model.spec import DesiredService, Json
 
 BLIND_SECONDS = 10.0  # one question that was lost says nothing yet
+UNSEEN_SECONDS = 5.0  # of the time between two looks: what nobody watched for longer was neither healthy nor idle
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,15 @@ class Subject:
     def standing(self) -> Standing:
         return standing(self.history, self.planner.revision(self.desired), self.live) if self.history else Standing()
 
+    def way_back(self, bad: Revision) -> Revision | None:
+        """What a service goes back to from a bad revision: one whose configs, secrets and networks are still there."""
+        history = self.planner.histories[bad.service]
+        return way_back([item for item in history if item.digest == bad.digest or not self.planner.lost(item)], bad)
+
+    def differs(self, live: Json, revision: Revision) -> Difference:
+        """What is otherwise in a live spec than in a kept one, without what the file has ignored."""
+        return difference(revision.body, live["Spec"], self.planner.context, ignore=self.desired.policy.ignore)
+
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
@@ -75,10 +84,13 @@ class Ruling:
 
 @dataclass(slots=True)
 class _Watch:
+    """What was seen of a revision, in seconds of the loop's time."""
+
     number: int
-    best: int = -1  # the most replicas that were up at once
-    progress_at: float = 0.0
-    healthy_since: float | None = None
+    seen_at: float
+    best: int = -1  # the most replicas that were up at once since some were missing
+    idle: float = 0.0
+    healthy: float | None = None  # None: it was not so at the last look
     proven_at: float | None = None
 
 
@@ -112,16 +124,10 @@ class Rollouts:
         if stands.refused is not None and stands.refused.state is RevisionState.FAILED:
             return await self._on_the_way_back(subject, live, stands.refused, stands.target)
         current = newest(history, digest_of(live))
-        if current is None or not self._is_new(subject.desired, current):
-            self._forget(subject.desired.name)
+        if current is None or not self._is_new(subject.desired, live, current) or _is_other(subject, live, current):
+            self.forget(subject.desired.name)
             return Ruling()
-        judgement = await self._judge(subject, live, current)
-        if judgement.turn is Turn.PROVEN:
-            self._watches[current.service].proven_at = _now()
-            return _told(subject, current, judgement)
-        if judgement.turn is Turn.FOUND_BAD:
-            return _found_bad(subject, current, judgement.why)
-        return Ruling(is_watched=True)
+        return await self._on_trial(subject, live, current)
 
     async def before(self, subject: Subject, action: Action, applied: str) -> list[Action]:
         """The writes that keep what goes and what comes, in front of an edit; none in front of anything else."""
@@ -129,9 +135,10 @@ class Rollouts:
         if action.reason is not Reason.EDITED or live is None or is_job(action.body):
             return []
         policy, wall = subject.desired.policy, self._clock.wall()
-        current = newest(subject.history, digest_of(live) or applied)
-        proven = current is not None and current.state is RevisionState.STABLE
-        if not proven:
+        leaving = outgoing(subject.history, live, subject.planner.context)
+        proven = leaving is not None and leaving.state is RevisionState.STABLE
+        is_measured = bool(policy.rollback.conditions or policy.alerts)
+        if not proven and not (leaving and is_measured and leaving.state is RevisionState.PROGRESSING):
             started_before = _stamp(wall - policy.rollback.min_healthy.total_seconds())
             proven = is_proven(live, await self._tasks(live), subject.snapshot.nodes, started_before=started_before)
         edit = Edit(
@@ -145,54 +152,75 @@ class Rollouts:
         )
         return succession(edit, subject.history, subject.snapshot, subject.planner.context, keep=policy.rollback.keep)
 
-    def _is_new(self, desired: DesiredService, current: Revision) -> bool:
+    def _is_new(self, desired: DesiredService, live: Json, current: Revision) -> bool:
         """Until it is proven, and for one deadline more, in which failures that come late are still its own."""
         if current.state is RevisionState.PROGRESSING:
-            return True
+            return wanted_replicas(live) > 0  # what is asked for no replicas proves nothing, nor does it fail
         watch = self._watches.get(desired.name)
         if current.state is not RevisionState.STABLE or watch is None or watch.number != current.number:
             return False
         return watch.proven_at is not None and _now() - watch.proven_at < desired.policy.rollback.deadline.total_seconds()
+
+    async def _on_trial(self, subject: Subject, live: Json, current: Revision) -> Ruling:
+        target = subject.way_back(current)
+        policy = subject.desired.policy
+        reading = await self._measurements.look(current.service, policy, noise=current.noise)
+        is_proven = current.state is RevisionState.STABLE
+        judgement = await self._judge(subject, live, current.number, reading, is_proven=is_proven, is_last=target is None)
+        if judgement.turn is Turn.PROVEN:
+            self._watches[current.service].proven_at = _now()
+            return _told(subject, current, judgement)
+        if judgement.turn is Turn.FOUND_BAD:
+            if target is not None and subject.differs(live, target).sections <= {Section.MODE}:
+                return Ruling()  # replicas are all that it changed, and those are kept on the way back
+            return _found_bad(subject, current, target, judgement.why)
+        return Ruling(is_watched=True)
 
     async def _on_the_way_back(self, subject: Subject, live: Json, bad: Revision, target: Revision | None) -> Ruling:
         if target is None:
             return _went_back(subject, bad, "nothing earlier was stable")
         if is_undone(bad, live):
             return _went_back(subject, bad, f"the way back to revision {target.number} was itself rolled back by Swarm")
-        if digest_of(live) not in (target.digest, ""):  # no label: docker wrote what Swarm went back to
-            return Ruling(is_watched=True)  # the planner's write is still to come
-        judgement = await self._judge(subject, live, target, on_the_way_back=True)
+        if _is_other(subject, live, target):
+            lost = ", ".join(subject.planner.lost(target))
+            if lost:
+                return _went_back(subject, bad, f"revision {target.number} needs what is gone: {lost}")
+            return Ruling()  # the planner's write is still to come
+        if wanted_replicas(live) == 0:
+            return _went_back(subject, bad)
+        # Each way is watched from its own beginning.
+        judgement = await self._judge(subject, live, -target.number, Reading(), is_last=True)
         if judgement.turn is Turn.PROVEN:
             return _went_back(subject, bad)
         if judgement.turn is Turn.FOUND_BAD:
             return _went_back(subject, bad, f"revision {target.number}, to which it went back, is bad too: {judgement.why}")
         return Ruling(is_watched=True)
 
-    async def _judge(self, subject: Subject, live: Json, revision: Revision, *, on_the_way_back: bool = False) -> Judgement:
-        tasks = await self._tasks(live)
-        policy = subject.desired.policy
-        reading = Reading() if on_the_way_back else await self._measurements.look(revision.service, policy, noise=revision.noise)
-        watch, now = self._watch(revision, on_the_way_back=on_the_way_back), _now()
+    async def _judge(
+        self, subject: Subject, live: Json, number: int, reading: Reading, *, is_last: bool, is_proven: bool = False
+    ) -> Judgement:
         look = Look(
             live=live,
-            tasks=tasks,
+            tasks=await self._tasks(live),
             nodes=subject.snapshot.nodes,
-            policy=policy.rollback,
-            is_proven=revision.state is RevisionState.STABLE and not on_the_way_back,
+            policy=subject.desired.policy.rollback,
+            is_proven=is_proven,
+            is_last=is_last,
             evidence=reading.evidence,
             is_conclusive=reading.conclusive and not reading.doubts,
         )
-        _note_progress(watch, look, now)
-        return judge(look.at(healthy_for=now - (watch.healthy_since or now), idle_for=now - watch.progress_at))
+        watch = self._watch(subject.desired.name, number)
+        _note(watch, look, _now())
+        return judge(look.at(healthy_for=watch.healthy or 0.0, idle_for=watch.idle))
 
-    def _watch(self, revision: Revision, *, on_the_way_back: bool) -> _Watch:
-        number = -revision.number if on_the_way_back else revision.number  # each way is watched from its own beginning
-        watch = self._watches.get(revision.service)
+    def _watch(self, service: str, number: int) -> _Watch:
+        watch = self._watches.get(service)
         if watch is None or watch.number != number:
-            watch = self._watches[revision.service] = _Watch(number, progress_at=_now())
+            watch = self._watches[service] = _Watch(number, seen_at=_now())
         return watch
 
-    def _forget(self, service: str) -> None:
+    def forget(self, service: str) -> None:
+        """Nothing of it is watched any more."""
         if self._watches.pop(service, None) is not None:
             self._measurements.forget(service)
 
@@ -203,35 +231,49 @@ class Rollouts:
             return []
 
 
-def _note_progress(watch: _Watch, look: Look, now: float) -> None:
-    up, desired = running(look), wanted_replicas(look.live)
-    if up > watch.best:
-        watch.best, watch.progress_at = up, now
-    if up < desired or (look.live.get("UpdateStatus") or {}).get("State", "") in UPDATING:
-        watch.healthy_since = None
-    elif watch.healthy_since is None:
-        watch.healthy_since = now
+def _note(watch: _Watch, look: Look, now: float) -> None:
+    """Take up what a look shows, and the time since the last one."""
+    passed = min(now - watch.seen_at, UNSEEN_SECONDS)
+    watch.seen_at = now
+    up = running(look)
+    is_whole = up >= wanted_replicas(look.live)
+    if is_whole or up > watch.best:
+        watch.idle, watch.best = 0.0, -1 if is_whole else up
+    else:
+        watch.idle += passed
+    if not is_whole or look.state in UPDATING:
+        watch.healthy = None
+    else:
+        watch.healthy = 0.0 if watch.healthy is None else watch.healthy + passed
+
+
+def _is_other(subject: Subject, live: Json, revision: Revision) -> bool:
+    """Whether the tasks run something else than a revision: what comes of that is not its fault."""
+    return subject.differs(live, revision).restart is not Restart.NONE
 
 
 def _rolled_back_by_swarm(subject: Subject, live: Json) -> Ruling | None:
-    """Where `failure_action` is rollback, Swarm has decided; so has who ran `docker service rollback`."""
+    """Where `failure_action` is rollback, Swarm has decided; so has who ran `docker service rollback`, also later."""
     latest, status = subject.history[-1], live.get("UpdateStatus") or {}
-    was_written = live["Version"]["Index"] > latest.over and digest_of(live) != latest.digest
-    if latest.state is not RevisionState.PROGRESSING or not was_written or status.get("State", "") not in ROLLED_BACK:
+    if status.get("State", "") not in ROLLED_BACK or digest_of(live) == latest.digest:
         return None
-    return _found_bad(subject, latest, f"it was rolled back in Swarm: {status.get('Message', '')}")
+    # An older status says nothing of a revision that is kept and not written yet.
+    was_written = sortable(status.get("StartedAt")) >= sortable(latest.kept)
+    if latest.state not in (RevisionState.PROGRESSING, RevisionState.STABLE) or not was_written:
+        return None
+    target, now = subject.way_back(latest), newest(subject.history, digest_of(live))
+    if now is not None and now.state not in REFUSED and latest.state is RevisionState.STABLE:
+        target = now  # by hand, for Swarm does not undo what it has completed: what somebody chose is kept
+    return _found_bad(subject, latest, target, f"it was rolled back in Swarm: {status.get('Message', '')}")
 
 
-def _found_bad(subject: Subject, bad: Revision, why: str) -> Ruling:
+def _found_bad(subject: Subject, bad: Revision, target: Revision | None, why: str) -> Ruling:
     """The verdict on a revision, and on those of other services that came with it."""
-    histories = subject.planner.histories
-    together = partners(bad, histories)
-    verdicts = [(bad, why), *((other, f"goes back together with {bad.service}: {why}") for other in together)]
-    actions = [
-        relabelled(item, Turn.FOUND_BAD, text, target=way_back(histories[item.service], item), snapshot=subject.snapshot)
-        for item, text in verdicts
-    ]
-    decisions = {item.service: f"revision {item.number} is bad: {text}" for item, text in verdicts}
+    together = f"goes back together with {bad.service}: {why}"
+    verdicts = [(bad, target, why)]
+    verdicts += [(other, subject.way_back(other), together) for other in partners(bad, subject.planner.histories)]
+    actions = [relabelled(item, Turn.FOUND_BAD, text, target=goal, snapshot=subject.snapshot) for item, goal, text in verdicts]
+    decisions = {item.service: f"revision {item.number} is bad: {text}" for item, _, text in verdicts}
     return Ruling(tuple(actions), decisions, turn=Turn.FOUND_BAD, is_watched=True)
 
 

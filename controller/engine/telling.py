@@ -43,6 +43,7 @@ class Teller:
         self._world.board.remove(key)
         if key.service:
             self._world.incidents.dropped(f"{key.stack}_{key.service}")
+            self._world.rollouts.forget(f"{key.stack}_{key.service}")
         self._changed.add(key.stack)
 
     def follow(

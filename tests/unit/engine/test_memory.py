@@ -96,8 +96,8 @@ async def test_every_fact_has_a_note_of_its_own() -> None:
     journal, more = FakeJournal(), stack(service(stack="more"), name="more")
     memory = Memory(journal)
     await memory.load()
-    memory.note_intent(SHOP, WEB, "r1")
-    memory.note_intent(more, more.services["web"], "r2")
+    memory.note_written(SHOP, WEB, "r1")
+    memory.note_written(more, more.services["web"], "r2")
     await memory.save()
 
     applied = [journal.kept[f"memory:applied:{name}:{name}_web"] for name in ("shop", "more")]
@@ -108,10 +108,10 @@ async def test_only_what_changed_is_written() -> None:
     journal = FakeJournal()
     memory = Memory(journal)
     await memory.load()
-    memory.note_intent(SHOP, WEB, "r1")
+    memory.note_written(SHOP, WEB, "r1")
     await memory.save()
     journal.kept.clear()
-    memory.note_intent(SHOP, WEB, "r1")
+    memory.note_written(SHOP, WEB, "r1")
     await memory.save()
 
     assert journal.kept == {}
@@ -121,7 +121,7 @@ async def test_what_could_not_be_written_is_written_the_next_time() -> None:
     journal = FakeJournal()
     memory = Memory(journal)
     await memory.load()
-    memory.note_intent(SHOP, WEB, "r1")
+    memory.note_written(SHOP, WEB, "r1")
     journal.broken = True
     with pytest.raises(JournalError):
         await memory.save()
@@ -134,7 +134,7 @@ async def test_what_could_not_be_written_is_written_the_next_time() -> None:
 async def test_without_a_journal_nothing_is_loaded_or_saved() -> None:
     memory = Memory()
     await memory.load()
-    memory.note_intent(SHOP, WEB, "r1")
+    memory.note_written(SHOP, WEB, "r1")
     await memory.save()
 
     assert memory.knowledge(SHOP, SEEN).applied == {"shop_web": "r1"}

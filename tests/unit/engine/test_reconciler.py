@@ -76,13 +76,16 @@ async def test_what_is_as_declared_is_left_and_remembered() -> None:
     assert [note for note in scene.journal.kept if ":applied:" in note] == ["memory:applied:shop:shop_web"]
 
 
-async def test_a_write_is_remembered_before_it_is_sent() -> None:
+async def test_a_write_is_remembered_once_it_is_known_to_be_made_and_not_before() -> None:
     scene = Scene(stack(service(labels={"new": "1"})), running())
     scene.swarm.answers = {"update": EngineUnavailableError("gone")}
 
     verdict = await scene.reconcile()
 
     assert (verdict.result, verdict.reason) == (PassResult.RETRY, "update service shop_web: gone")
+    assert [note for note in scene.journal.kept if ":applied:" in note] == []
+    scene.swarm.answers = {}
+    assert (await scene.reconcile()).result is PassResult.CHANGED
     assert [note for note in scene.journal.kept if ":applied:" in note] == ["memory:applied:shop:shop_web"]
 
 
