@@ -26,7 +26,7 @@ _RENEW = 1 / 3  # of the lease, between renewals
 _PATIENCE = 1 / 4  # of the lease, for one look with its write; the next attempt must still find the lease held
 _LOOK_SECONDS = 0.8  # how often a standby looks; it takes over so much later than the lease ends, at most
 _AFTERWARDS = 0.001  # seconds that a timer comes late, since one may come a hair early
-_RELEASE_SECONDS = 1.5  # of the ten that the end of the process may take
+_RELEASE_SECONDS = 0.8  # of the ten that the end of the process may take
 
 
 def _ignore(_: bool) -> None:

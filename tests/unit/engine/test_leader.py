@@ -124,6 +124,16 @@ async def test_the_end_of_a_standby_leaves_the_lease_alone() -> None:
         assert a.leader.leads
 
 
+async def test_a_lease_that_is_gone_needs_no_release() -> None:
+    async with contending("a") as (sim, (a,)):
+        sim.remove(CONFIG, LEASE_NAME)
+        sim.gate.forget()
+        await a.stop()
+
+        assert sim.gate.writes() == []
+        assert not a.leader.leads
+
+
 async def test_a_release_that_cannot_be_written_ends_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
     async with contending("a", "b") as (_, (a, b)):
         a.line.freeze()
