@@ -21,8 +21,9 @@ from controller.model.plan import Action, ObjectKind, Plan
 from controller.model.revision import RevisionState
 from controller.model.spec import DesiredStack
 from controller.model.status import ServiceStatus, Sync
-from controller.simulator.behaviour import CRASHING
+from controller.simulator.behaviour import CRASHING, Behaviour
 from controller.simulator.faults import Fault, Site
+from controller.simulator.refusals import RefusalError
 from tests.integration.test_rollbacks import image, shop, states, update
 from tests.support.fakes import LoopClock
 from tests.support.rig import Rig
@@ -233,3 +234,75 @@ async def test_somebody_who_writes_the_same_labels_at_once_means_to_decide_again
     labels = rig.sim.inspect(ObjectKind.CONFIG, config_name("shop_web", 2))["Spec"]["Labels"]
     assert raced
     assert (labels["mine"], labels["prodbreaker.rev.state"]) == ("1", "failed")
+
+
+STALE = RefusalError(500, "rpc error: code = Unknown desc = update out of sequence")
+
+
+async def test_what_the_engine_refuses_ends_it_with_the_reason() -> None:
+    async with Rig(shop()) as rig:
+        await edited(rig)
+    refusal = RefusalError(400, "rpc error: code = InvalidArgument desc = no")
+    rig.fault = lambda site: Fault(refusal) if site.target == "service/shop_web" else None
+
+    order = await back(rig, shop("web:2"))
+    with pytest.raises(ProdBreakerError, match=r"update service shop_web: .*no"):
+        await carried_out(rig, shop("web:2"), order)
+
+
+async def test_writers_who_never_stop_are_given_up() -> None:
+    async with Rig(shop()) as rig:
+        await edited(rig)
+    rig.fault = lambda site: Fault(STALE) if site.operation == "update" and "config/" in site.target else None
+    with pytest.raises(ProdBreakerError, match="shop_web: others kept writing its revisions"):
+        await back(rig, shop("web:2"))
+
+    rig.fault = lambda site: Fault(STALE) if site.target == "service/shop_web" else None
+    order = await back(rig, shop("web:2"))
+    with pytest.raises(ProdBreakerError, match="shop_web: given up after 8 attempts"):
+        await carried_out(rig, shop("web:2"), order)
+    assert len(rig.service_writes) == 8
+
+
+async def test_what_does_not_run_in_time_has_not_converged() -> None:
+    async with Rig(shop()) as rig:
+        await edited(rig)
+    rig.sim.images["web:1"] = Behaviour(prepare_seconds=1e9)
+
+    order = await back(rig, shop("web:2"))
+    with pytest.raises(NotConvergedError, match="not converged in 30 s: shop_web: "):
+        await carried_out(rig, shop("web:2"), order, seconds=30)
+
+
+async def test_what_somebody_releases_meanwhile_is_told() -> None:
+    async with Rig(shop()) as rig:
+        await edited(rig)
+
+    order = await back(rig, shop("web:2"))
+    await release(rig.swarm, "shop_web")
+    with pytest.raises(ProdBreakerError, match="shop_web: somebody else changed it"):
+        await carried_out(rig, shop("web:2"), order)
+
+
+async def test_a_service_that_was_removed_comes_back_as_the_earlier_revision() -> None:
+    async with Rig(shop()) as rig:
+        await edited(rig)
+    rig.sim.remove(ObjectKind.SERVICE, "shop_web")
+
+    order = await back(rig, shop("web:2"))
+    await carried_out(rig, shop("web:2"), order)
+
+    assert (image(rig), len(rig.sim.running("shop_web"))) == ("web:1", 3)
+    assert (await release(rig.swarm, "shop_web")).revision is not None
+
+
+async def test_a_release_goes_out_where_the_service_itself_is_gone() -> None:
+    async with Rig(shop()) as rig:
+        await edited(rig)
+    await back(rig, shop("web:2"))
+    rig.sim.remove(ObjectKind.SERVICE, "shop_web")
+
+    given = await release(rig.swarm, "shop_web")
+
+    assert given.revision is not None
+    assert states(rig)[-1] == (2, SUPERSEDED)
