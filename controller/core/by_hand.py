@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from controller.core.revisions import digest_of, histories, relabelling
-from controller.core.rollout import Turn, newest, turned, way_back
+from controller.core.rollout import REFUSED, Turn, newest, turned, way_back
 from controller.errors import ProdBreakerError
 from controller.model.observation import Snapshot
 from controller.model.plan import Action
@@ -14,7 +14,9 @@ from controller.model.revision import Revision, RevisionState
 
 BY_HAND = "rolled back by hand"
 RELEASED = "released by hand"
-_REFUSED = (RevisionState.FAILED, RevisionState.QUARANTINED)
+
+
+Lost = Callable[[Revision], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,12 @@ class Entry:
     since: str  # RFC 3339
 
 
-def roll_back(service: str, snapshot: Snapshot, *, declared: str, to: int | None = None) -> Rollback:
+def roll_back(service: str, snapshot: Snapshot, *, declared: str, to: int | None = None, lost: Lost = lambda _: ()) -> Rollback:
     """Refuse the declared digest, and have revision `to` in its place; by default the newest stable one that does not run.
 
     What runs in the place of a declaration that was refused before is refused with it: somebody goes further back. Ordered
-    twice it is ordered once. Raises ProdBreakerError where there is nothing to go back to.
+    twice it is ordered once. `lost` says what a revision needs and is there no more. Raises ProdBreakerError where there is
+    nothing to go back to.
     """
     live, history = snapshot.services.get(service), _history(service, snapshot)
     wanted = newest(history, declared)
@@ -54,18 +57,21 @@ def roll_back(service: str, snapshot: Snapshot, *, declared: str, to: int | None
     if wanted is None:
         raise ProdBreakerError(f"{service}: what is declared has not gone out yet, so it cannot be gone back from")
     running = newest(history, digest_of(live))
-    target = _numbered(service, history, to) if to is not None else _earlier(history, wanted, running)
+    target = _numbered(service, history, to) if to is not None else _earlier(history, wanted, running, lost)
     if target is None:
-        raise ProdBreakerError(f"{service}: no other revision was ever stable; name one by its number, {_listed(history)}")
+        cause = "no other revision was ever stable, or what they need is gone"
+        raise ProdBreakerError(f"{service}: {cause}; name one by its number, {_listed(history)}")
     if target.digest == wanted.digest:
         raise ProdBreakerError(
             f"{service}: revision {target.number} is what is declared"
-            + (", and refused: `prodbreaker release` lets it go live again" if wanted.state in _REFUSED else " already")
+            + (", and refused: `prodbreaker release` lets it go live again" if wanted.state in REFUSED else " already")
         )
+    if gone := lost(target):
+        raise ProdBreakerError(f"{service}: revision {target.number} needs what is gone: {', '.join(gone)}")
     if _is_decided(wanted, running, target):
         return Rollback(wanted, target)
     actions = [_refused(wanted, target)]
-    if wanted.state in _REFUSED and running and running.state not in _REFUSED and running.digest != target.digest:
+    if wanted.state in REFUSED and running and running.state not in REFUSED and running.digest != target.digest:
         # First, so that what is refused is never ordered to lead to what is about to be refused.
         actions.insert(0, turned(_refused(running, target), Turn.WENT_BACK, BY_HAND))
     return Rollback(wanted, target, tuple(relabelling(revision, snapshot) for revision in actions))
@@ -82,8 +88,8 @@ def release(service: str, snapshot: Snapshot, *, declared: str = "", number: int
     elif declared:
         chosen = newest(history, declared)
     else:
-        chosen = next((item for item in reversed(history) if item.state in _REFUSED), None)
-    if chosen is None or chosen.state not in _REFUSED:
+        chosen = next((item for item in reversed(history) if item.state in REFUSED), None)
+    if chosen is None or chosen.state not in REFUSED:
         return Release()
     return Release(chosen, (relabelling(turned(chosen, Turn.RELEASED, RELEASED), snapshot),))
 
@@ -108,14 +114,14 @@ def _history(service: str, snapshot: Snapshot) -> Sequence[Revision]:
     return history
 
 
-def _earlier(history: Sequence[Revision], wanted: Revision, running: Revision | None) -> Revision | None:
+def _earlier(history: Sequence[Revision], wanted: Revision, running: Revision | None, lost: Lost) -> Revision | None:
     ordered = next((item for item in history if item.number == wanted.target), None)
     if wanted.state is RevisionState.FAILED and ordered is not None:  # the way back is under way: go on with it
         return ordered
-    if wanted.state is not RevisionState.QUARANTINED or running is None:
-        return way_back(history, wanted)
-    stable = (item for item in reversed(history) if item.state is RevisionState.STABLE)
-    return next((item for item in stable if item.digest not in (wanted.digest, running.digest)), None)
+    further = running if running and wanted.state is RevisionState.QUARANTINED else wanted
+    digests = {wanted.digest, further.digest}
+    there = [item for item in history if item.digest == wanted.digest or not (item.digest in digests or lost(item))]
+    return way_back(there, wanted)
 
 
 def _is_decided(wanted: Revision, running: Revision | None, target: Revision) -> bool:
@@ -126,7 +132,7 @@ def _is_decided(wanted: Revision, running: Revision | None, target: Revision) ->
 
 def _refused(revision: Revision, target: Revision) -> Revision:
     """Found bad by hand, whatever was thought of it before."""
-    fresh = turned(revision, Turn.RELEASED, RELEASED) if revision.state in _REFUSED else revision
+    fresh = turned(revision, Turn.RELEASED, RELEASED) if revision.state in REFUSED else revision
     return replace(turned(fresh, Turn.FOUND_BAD, BY_HAND), target=target.number, is_back=False)
 
 

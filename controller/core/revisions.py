@@ -168,6 +168,7 @@ def _read(config: Json, labels: Mapping[str, str]) -> Revision:
         over=int(labels.get(f"{_PREFIX}over", "0")),
         noise=tuple(labels.get(f"{_PREFIX}noise", "").split()),
         kept=config.get("CreatedAt", ""),
+        changed=config.get("UpdatedAt", ""),
         changes=data.changes,
         body=data.spec,
         config_id=config["ID"],

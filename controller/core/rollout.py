@@ -94,9 +94,14 @@ def standing(revisions: Sequence[Revision], declared: str, live: Json | None) ->
 
 
 def is_undone(refused: Revision, live: Json | None) -> bool:
-    """Swarm rolled our way back itself back: to write it again would go to and fro for ever."""
-    state = ((live or {}).get("UpdateStatus") or {}).get("State", "")
-    return digest_of(live) == refused.digest and state in ROLLED_BACK
+    """Swarm rolled our way back itself back: to write it again would go to and fro for ever.
+
+    A status from before the refusal is about another update: what Swarm once went back to can be refused later, by hand too.
+    """
+    status = (live or {}).get("UpdateStatus") or {}
+    if digest_of(live) != refused.digest or status.get("State", "") not in ROLLED_BACK:
+        return False
+    return refused.state is _S.QUARANTINED or str(status.get("StartedAt", "")).rstrip("Z") >= refused.changed.rstrip("Z")
 
 
 def partners(bad: Revision, histories: Mapping[str, Sequence[Revision]]) -> list[Revision]:

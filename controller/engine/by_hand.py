@@ -46,10 +46,9 @@ async def roll_back(
     Raises SwarmError, or ProdBreakerError where there is nothing to go back to or others keep writing.
     """
 
-    digest = declared_by(memory, desired, service, options)
-
     def decide(snapshot: Snapshot) -> Rollback:
-        return by_hand.roll_back(service.name, snapshot, declared=digest(snapshot), to=to)
+        planner = ServicePlanner(desired, snapshot, memory.knowledge(desired, snapshot), options)
+        return by_hand.roll_back(service.name, snapshot, declared=planner.revision(service), to=to, lost=planner.lost)
 
     order, _ = await _written(swarm, service.name, decide)
     await _free(swarm, f"{desired.name}/{service.key}")

@@ -32,6 +32,7 @@ class Revision:
     is_back: bool = False  # the way back to `target` was seen to its end
     over: int = 0  # version of the service that it was about to be written over: still the same, it never was
     kept: str = ""  # when its config was made, RFC 3339, by the clock of Swarm itself
+    changed: str = ""  # when its labels were written last, by the same clock
     noise: tuple[str, ...] = ()  # conditions that held already before it went live, and so say nothing against it
     changes: tuple[Change, ...] = ()  # against the one before, masked
     body: Json = field(default_factory=dict, repr=False)  # the spec, image pinned, what it refers to by name

@@ -27,6 +27,7 @@ from controller.simulator.refusals import RefusalError
 from tests.integration.test_rollbacks import image, shop, states, update
 from tests.support.fakes import LoopClock
 from tests.support.rig import Rig
+from tests.support.specs import content, mounted, service, stack
 
 pytestmark = pytest.mark.looptime
 
@@ -306,3 +307,60 @@ async def test_a_release_goes_out_where_the_service_itself_is_gone() -> None:
 
     assert given.revision is not None
     assert states(rig)[-1] == (2, SUPERSEDED)
+
+
+async def test_what_swarm_itself_went_back_to_is_gone_back_from_by_hand() -> None:
+    async with Rig(shop(action="rollback")) as rig:
+        await rig.settle()
+        await update(rig, shop("web:2", action="rollback"))
+        rig.sim.images["web:3"] = CRASHING
+        await update(rig, shop("web:3", action="rollback"), seconds=300)
+        await update(rig, shop("web:2", action="rollback"))
+        assert (image(rig), rig.writes) == ("web:2", [])
+
+        await back(rig, shop("web:2", action="rollback"))
+        await asyncio.sleep(120)
+
+        assert image(rig) == "web:1"
+        assert states(rig) == [(1, STABLE), (2, QUARANTINED), (3, QUARANTINED)]
+
+
+async def test_a_way_back_by_hand_that_swarm_undid_is_not_tried_again_and_leads_elsewhere_when_ordered() -> None:
+    desired = shop("web:3", action="rollback")
+    async with Rig(shop(action="rollback")) as rig:
+        await rig.settle()
+        await update(rig, shop("web:2", action="rollback"))
+        await update(rig, desired)
+        rig.sim.images["web:2"] = CRASHING
+        rig.forget()
+
+        await back(rig, desired)
+        await asyncio.sleep(600)
+        assert (image(rig), rig.service_writes) == ("web:3", ["update service/shop_web"])
+
+        await back(rig, desired, to=1)
+        await asyncio.sleep(120)
+        assert image(rig) == "web:1"
+
+
+async def test_what_is_lost_is_not_gone_back_to() -> None:
+    def using(name: str, number: int) -> DesiredStack:
+        uses = {"Configs": [mounted("Config", name, "/c")]}
+        return stack(service("web", f"web:{number}", container=uses), configs=[content(name, external=True)])
+
+    rig = Rig(using("first", 1))
+    for name in ("first", "second", "third"):
+        rig.sim.create(ObjectKind.CONFIG, {"Name": name, "Labels": {}, "Data": "b25l"})
+    async with rig:
+        await rig.settle()
+        await update(rig, using("second", 2))
+        await update(rig, using("third", 3))
+        rig.sim.remove(ObjectKind.CONFIG, "second")
+
+        with pytest.raises(ProdBreakerError, match="revision 2 needs what is gone: config second"):
+            await back(rig, using("third", 3), to=2)
+        assert (await back(rig, using("third", 3))).target.number == 1
+        rig.sim.remove(ObjectKind.CONFIG, "first")
+        await release(rig.swarm, "shop_web")
+        with pytest.raises(ProdBreakerError, match="no other revision was ever stable, or what they need is gone"):
+            await back(rig, using("third", 3))
