@@ -62,7 +62,7 @@ def judge(look: Look) -> Judgement:
     """
     desired = wanted_replicas(look.live)
     short = running(look) < desired
-    if look.state in _PAUSED:
+    if look.state in _PAUSED and (short or failures(look)):  # Swarm also pauses where a task has done its work
         message = look.live["UpdateStatus"].get("Message", "")
         return Judgement(Turn.FOUND_BAD, f"its update is paused: {_error(look) or message}")
     if look.evidence:
@@ -83,15 +83,15 @@ def _fails(look: Look, desired: int, *, short: bool) -> bool:
     """Whether more tasks failed than may.
 
     A single failure says little where the revision is proven, where `failure_action` is to go on, or where nothing better is
-    left to run: then a replica must be missing, and one slot have failed twice or every slot once.
+    left to run: then a replica must be missing, and one slot have failed twice or, of a proven one, every slot.
     """
     failed, config = failures(look), look.live["Spec"].get("UpdateConfig") or {}
     allowed = config.get("MaxFailureRatio", 0) * max(desired, 1)
     if not (look.is_proven or look.is_last or config.get("FailureAction") == "continue"):
         return bool(len(failed) > allowed)
     slots = {_slot(task) for task in failed}
-    is_repeated = len(failed) > len(slots) or len(slots) >= max(desired, 2)
-    return short and is_repeated and bool(len(failed) > max(allowed, 1))
+    is_repeated, is_everywhere = len(failed) > len(slots), len(slots) >= max(desired, 2)
+    return short and (is_repeated or (look.is_proven and is_everywhere)) and bool(len(failed) > max(allowed, 1))
 
 
 def _announced(look: Look) -> float:

@@ -62,7 +62,8 @@ def succession(edit: Edit, history: Sequence[Revision], snapshot: Snapshot, cont
         body=by_name(edit.action.body, context),
     )
     actions.append(creation(incoming))
-    return actions + [removal(item) for item in surplus(history, keep=max(keep - 2, 1), live=leaving.digest if leaving else "")]
+    room = max(keep - (incoming.number - (latest.number if latest else 0)), 1)
+    return actions + [removal(item) for item in surplus(history, keep=room, live=leaving.digest if leaving else "")]
 
 
 def outgoing(history: Sequence[Revision], live: Json, context: Context) -> Revision | None:

@@ -163,17 +163,16 @@ class Rollouts:
 
     async def _on_trial(self, subject: Subject, live: Json, current: Revision) -> Ruling:
         target = subject.way_back(current)
-        policy = subject.desired.policy
-        reading = await self._measurements.look(current.service, policy, noise=current.noise)
-        is_proven = current.state is RevisionState.STABLE
-        judgement = await self._judge(subject, live, current.number, reading, is_proven=is_proven, is_last=target is None)
+        # What changed nothing but replicas cannot be gone back from: those are kept on the way back.
+        is_same = target is not None and subject.differs(live, target).sections <= {Section.MODE}
+        reading = await self._measurements.look(current.service, subject.desired.policy, noise=current.noise)
+        is_proven, is_last = current.state is RevisionState.STABLE, target is None or is_same
+        judgement = await self._judge(subject, live, current.number, reading, is_proven=is_proven, is_last=is_last)
         if judgement.turn is Turn.PROVEN:
             self._watches[current.service].proven_at = _now()
             return _told(subject, current, judgement)
         if judgement.turn is Turn.FOUND_BAD:
-            if target is not None and subject.differs(live, target).sections <= {Section.MODE}:
-                return Ruling()  # replicas are all that it changed, and those are kept on the way back
-            return _found_bad(subject, current, target, judgement.why)
+            return Ruling() if is_same else _found_bad(subject, current, target, judgement.why)
         return Ruling(is_watched=True)
 
     async def _on_the_way_back(self, subject: Subject, live: Json, bad: Revision, target: Revision | None) -> Ruling:
