@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from controller.core.revisions import digest_of, histories, relabelling
 from controller.core.rollout import REFUSED, Turn, newest, turned, way_back
@@ -16,7 +17,12 @@ BY_HAND = "rolled back by hand"
 RELEASED = "released by hand"
 
 
-Lost = Callable[[Revision], Sequence[str]]
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What keeps a revision from being gone back to."""
+
+    lost: Callable[[Revision], Sequence[str]] = lambda _: ()  # what it needs and is there no more
+    is_same: Callable[[Revision], bool] = lambda _: False  # it is what runs, but for the replicas, which are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +49,11 @@ class Entry:
     since: str  # RFC 3339
 
 
-def roll_back(service: str, snapshot: Snapshot, *, declared: str, to: int | None = None, lost: Lost = lambda _: ()) -> Rollback:
+def roll_back(service: str, snapshot: Snapshot, ways: Ways = Ways(), *, declared: str, to: int | None = None) -> Rollback:
     """Refuse the declared digest, and have revision `to` in its place; by default the newest stable one that does not run.
 
     What runs in the place of a declaration that was refused before is refused with it: somebody goes further back. Ordered
-    twice it is ordered once. `lost` says what a revision needs and is there no more. Raises ProdBreakerError where there is
-    nothing to go back to.
+    twice it is ordered once. Raises ProdBreakerError where there is nothing to go back to.
     """
     live, history = snapshot.services.get(service), _history(service, snapshot)
     wanted = newest(history, declared)
@@ -57,19 +62,21 @@ def roll_back(service: str, snapshot: Snapshot, *, declared: str, to: int | None
     if wanted is None:
         raise ProdBreakerError(f"{service}: what is declared has not gone out yet, so it cannot be gone back from")
     running = newest(history, digest_of(live))
-    target = _numbered(service, history, to) if to is not None else _earlier(history, wanted, running, lost)
+    # What runs although another one is declared may well be chosen to stay.
+    is_passed = running is wanted or wanted.state is RevisionState.QUARANTINED
+    unfit = partial(_unfit, ways if is_passed else replace(ways, is_same=lambda _: False))
+    target = _numbered(service, history, to) if to is not None else _earlier(history, wanted, running, unfit)
     if target is None:
-        cause = "no other revision was ever stable, or what they need is gone"
-        raise ProdBreakerError(f"{service}: {cause}; name one by its number, {_listed(history)}")
+        raise ProdBreakerError(f"{service}: there is no other stable revision to go back to; {_listed(history)}")
     if target.digest == wanted.digest:
         raise ProdBreakerError(
             f"{service}: revision {target.number} is what is declared"
             + (", and refused: `prodbreaker release` lets it go live again" if wanted.state in REFUSED else " already")
         )
-    if gone := lost(target):
-        raise ProdBreakerError(f"{service}: revision {target.number} needs what is gone: {', '.join(gone)}")
     if _is_decided(wanted, running, target):
         return Rollback(wanted, target)
+    if why := unfit(target):
+        raise ProdBreakerError(f"{service}: revision {target.number} {why}")
     actions = [_refused(wanted, target)]
     if wanted.state in REFUSED and running and running.state not in REFUSED and running.digest != target.digest:
         # First, so that what is refused is never ordered to lead to what is about to be refused.
@@ -114,14 +121,23 @@ def _history(service: str, snapshot: Snapshot) -> Sequence[Revision]:
     return history
 
 
-def _earlier(history: Sequence[Revision], wanted: Revision, running: Revision | None, lost: Lost) -> Revision | None:
+def _earlier(
+    history: Sequence[Revision], wanted: Revision, running: Revision | None, unfit: Callable[[Revision], str]
+) -> Revision | None:
     ordered = next((item for item in history if item.number == wanted.target), None)
     if wanted.state is RevisionState.FAILED and ordered is not None:  # the way back is under way: go on with it
         return ordered
     further = running if running and wanted.state is RevisionState.QUARANTINED else wanted
     digests = {wanted.digest, further.digest}
-    there = [item for item in history if item.digest == wanted.digest or not (item.digest in digests or lost(item))]
-    return way_back(there, wanted)
+    fit = [item for item in history if item.digest == wanted.digest or not (item.digest in digests or unfit(item))]
+    return way_back(fit, wanted)
+
+
+def _unfit(ways: Ways, revision: Revision) -> str:
+    """Why a revision cannot be gone back to; empty where it can."""
+    if gone := ways.lost(revision):
+        return f"needs what is gone: {', '.join(gone)}"
+    return "is what runs, but for its replicas, which a rollback keeps as they are declared" if ways.is_same(revision) else ""
 
 
 def _is_decided(wanted: Revision, running: Revision | None, target: Revision) -> bool:

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from controller.core import by_hand
 from controller.core.by_hand import Release, Rollback
+from controller.core.canonical import Section
+from controller.core.diff import difference
 from controller.core.planner import Options, ServicePlanner
 from controller.core.revisions import digest_of
 from controller.core.state import freed
@@ -48,7 +50,16 @@ async def roll_back(
 
     def decide(snapshot: Snapshot) -> Rollback:
         planner = ServicePlanner(desired, snapshot, memory.knowledge(desired, snapshot), options)
-        return by_hand.roll_back(service.name, snapshot, declared=planner.revision(service), to=to, lost=planner.lost)
+        live = snapshot.services.get(service.name)
+
+        def is_same(revision: Revision) -> bool:
+            if live is None:
+                return False
+            found = difference(revision.body, live["Spec"], planner.context, ignore=service.policy.ignore)
+            return found.sections <= {Section.MODE}
+
+        ways = by_hand.Ways(planner.lost, is_same)
+        return by_hand.roll_back(service.name, snapshot, ways, declared=planner.revision(service), to=to)
 
     order, _ = await _written(swarm, service.name, decide)
     await _free(swarm, f"{desired.name}/{service.key}")

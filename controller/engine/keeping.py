@@ -9,7 +9,7 @@ from controller.core.planner import ServicePlanner
 from controller.core.revisions import digest_of, histories
 from controller.core.rollout import Turn, is_job, newest
 from controller.core.signals import Answers, noise_of
-from controller.core.succession import Edit, is_proven, relabelled, succession
+from controller.core.succession import Edit, is_proven, outgoing, relabelled, succession
 from controller.engine.convergence import look_at_tasks
 from controller.engine.ports import Swarm
 from controller.model.observation import Snapshot
@@ -47,20 +47,20 @@ async def before_edits(
     `wall` is now, in seconds since 1970. Raises SwarmError.
     """
     declared = {service.name: service for service in desired.services.values()}
-    outgoing = {action.name: _running(action.name, snapshot, planner.histories) for action in actions}
-    if not all(_is_stable(revision) for revision in outgoing.values()):
+    leaving = {action.name: _leaving(action.name, snapshot, planner) for action in actions}
+    if any(_may_be_proven(declared[name], revision) for name, revision in leaving.items()):
         snapshot = await look_at_tasks(swarm, snapshot, tasks_of)
     group, now = planner.generation(), datetime.fromtimestamp(wall, UTC)
     kept: list[Action] = []
     for action in actions:
-        service = declared[action.name]
+        service, before = declared[action.name], leaving[action.name]
         edit = Edit(
             action,
             planner.revision(service),
             group,
             _stamp(now),
             noise=noise_of(service.policy, _UNASKED),
-            is_proven=_is_stable(outgoing[action.name]) or _is_proven(service, snapshot, now),
+            is_proven=_is_stable(before) or (_may_be_proven(service, before) and _is_proven(service, snapshot, now)),
         )
         history = planner.histories.get(action.name, ())
         kept += succession(edit, history, snapshot, planner.context, keep=service.policy.rollback.keep)
@@ -72,19 +72,26 @@ def proofs(services: Collection[DesiredService], snapshot: Snapshot, *, wall: fl
     found, now = histories(snapshot), datetime.fromtimestamp(wall, UTC)
     actions = []
     for service in services:
-        revision = _running(service.name, snapshot, found)
-        if revision and revision.state is RevisionState.PROGRESSING and _is_proven(service, snapshot, now):
+        revision = newest(found.get(service.name, ()), digest_of(snapshot.services.get(service.name)))
+        is_new = revision is not None and revision.state is RevisionState.PROGRESSING
+        if revision and is_new and _may_be_proven(service, revision) and _is_proven(service, snapshot, now):
             seconds = service.policy.rollback.min_healthy.total_seconds()
             actions.append(relabelled(revision, Turn.PROVEN, f"all replicas up for {seconds:g} s", snapshot=snapshot))
     return actions
 
 
-def _running(name: str, snapshot: Snapshot, found: Mapping[str, Sequence[Revision]]) -> Revision | None:
-    return newest(found.get(name, ()), digest_of(snapshot.services.get(name)))
+def _leaving(name: str, snapshot: Snapshot, planner: ServicePlanner) -> Revision | None:
+    return outgoing(planner.histories.get(name, ()), snapshot.services[name], planner.context)
 
 
 def _is_stable(revision: Revision | None) -> bool:
     return revision is not None and revision.state is RevisionState.STABLE
+
+
+def _may_be_proven(service: DesiredService, revision: Revision | None) -> bool:
+    """Whether tasks alone can prove it: not where measurements have a say, which nobody asks here."""
+    is_measured = bool(service.policy.rollback.conditions or service.policy.alerts)
+    return not _is_stable(revision) and not (revision and is_measured and revision.state is RevisionState.PROGRESSING)
 
 
 def _is_proven(service: DesiredService, snapshot: Snapshot, now: datetime) -> bool:

@@ -129,6 +129,9 @@ async def test_what_nobody_measured_before_does_not_count_afterwards(scene: Scen
     await scene.apply(stack(service("web", "web:2", policy=measured)))
 
     assert len(kept(scene)[-1].noise) == 2
+    await rest(scene, 60)
+    await scene.apply(stack(service("web", "web:3", policy=measured)))
+    assert states(scene)[1:] == [SUPERSEDED, PROGRESSING]  # nor is it proven by tasks alone
 
 
 async def test_jobs_are_not_kept(scene: Scene) -> None:

@@ -362,5 +362,35 @@ async def test_what_is_lost_is_not_gone_back_to() -> None:
         assert (await back(rig, using("third", 3))).target.number == 1
         rig.sim.remove(ObjectKind.CONFIG, "first")
         await release(rig.swarm, "shop_web")
-        with pytest.raises(ProdBreakerError, match="no other revision was ever stable, or what they need is gone"):
+        with pytest.raises(ProdBreakerError, match="there is no other stable revision to go back to"):
             await back(rig, using("third", 3))
+
+
+async def test_replicas_are_not_gone_back_with_and_what_differs_in_nothing_else_is_passed_over() -> None:
+    more = stack(service("web", "web:2", Mode={"Replicated": {"Replicas": 5}}))
+    async with Rig(stack(service("web", "web:1"))) as rig:
+        await rig.settle()
+        await update(rig, stack(service("web", "web:2")))
+        await update(rig, more)
+        assert states(rig) == [(1, STABLE), (2, STABLE), (3, STABLE)]
+
+        with pytest.raises(ProdBreakerError, match="revision 2 is what runs, but for its replicas"):
+            await back(rig, more, to=2)
+        order = await back(rig, more)
+        await asyncio.sleep(120)
+
+        assert order.target.number == 1
+        assert (image(rig), len(rig.sim.running("shop_web"))) == ("web:1", 5)
+
+
+async def test_a_removed_service_whose_declaration_is_refused_comes_back_as_what_is_ordered() -> None:
+    async with Rig(shop()) as rig:
+        await edited(rig)
+        rig.sim.images["web:3"] = CRASHING
+        await update(rig, shop("web:3"))
+    rig.sim.remove(ObjectKind.SERVICE, "shop_web")
+
+    order = await back(rig, shop("web:3"), to=1)
+    await carried_out(rig, shop("web:3"), order)
+
+    assert image(rig) == "web:1"

@@ -112,7 +112,7 @@ def test_a_rollback_whose_target_is_bad_ends_as_not_converged(shop: Desk) -> Non
     ("words", "reason"),
     [
         (("rollback", "shop/db"), "shop_db has no revisions yet: they are kept from its first edit on"),
-        (("rollback", "shop/web"), "name one by its number, it has 1 (superseded), 2 (progr"),
+        (("rollback", "shop/web"), "there is no other stable revision to go back to; it has 1 (superseded), 2 (progr"),
         (("rollback", "shop/web", "--to", "2"), "shop_web: revision 2 is what is declared already"),
         (("rollback", "shop/web", "--to", "7"), "shop_web has no revision 7; it has 1 (superseded), 2 (progressing)"),
         (("rollback", "shop/nothing"), "no service shop/nothing is declared"),

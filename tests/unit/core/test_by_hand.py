@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.core.by_hand import BY_HAND, Entry, Rollback, history_of, release, roll_back
+from controller.core.by_hand import BY_HAND, Entry, Rollback, Ways, history_of, release, roll_back
 from controller.core.revisions import REVISION_LABEL, creation, histories
 from controller.errors import ProdBreakerError
 from controller.model.observation import Snapshot
@@ -145,8 +145,27 @@ def test_a_bad_one_that_runs_because_nothing_was_better_can_be_led_back_by_numbe
     order = roll_back(WEB, before, declared="b", to=1)
 
     assert states(before, order.actions) == [(SUPERSEDED, None), (FAILED, 1)]
-    with pytest.raises(ProdBreakerError, match="no other revision was ever stable"):
+    with pytest.raises(ProdBreakerError, match="there is no other stable revision"):
         roll_back(WEB, before, declared="b")
+
+
+def test_what_runs_although_another_one_is_declared_may_be_chosen_to_stay() -> None:
+    before = seen(A, rev(2, "b", PROGRESSING), runs="a")  # Swarm itself went back to it
+
+    order = roll_back(WEB, before, Ways(is_same=lambda item: item.digest == "a"), declared="b")
+
+    assert (order.target.number, states(before, order.actions)) == (1, [(STABLE, None), (FAILED, 1)])
+
+
+def test_what_is_unfit_is_passed_over_and_refused_by_its_number() -> None:
+    before = seen(A, B, rev(3, "c", STABLE), rev(4, "d", STABLE), runs="d")
+    ways = Ways(lost=lambda item: ["config x"] if item.number == 3 else [], is_same=lambda item: item.number == 2)
+
+    assert roll_back(WEB, before, ways, declared="d").target.number == 1
+    with pytest.raises(ProdBreakerError, match="revision 3 needs what is gone: config x"):
+        roll_back(WEB, before, ways, declared="d", to=3)
+    with pytest.raises(ProdBreakerError, match="revision 2 is what runs, but for its replicas"):
+        roll_back(WEB, before, ways, declared="d", to=2)
 
 
 def test_a_service_that_is_not_there_is_gone_back_with_too() -> None:
@@ -161,7 +180,7 @@ def test_a_service_that_is_not_there_is_gone_back_with_too() -> None:
         (seen(runs=None), "a", None, "there is no service shop_web, and there are no revisions of it"),
         (seen(), "a", None, "shop_web has no revisions yet: they are kept from its first edit on"),
         (seen(A, B, runs="b"), "new", None, "what is declared has not gone out yet"),
-        (seen(A, runs="a"), "a", None, r"no other revision was ever stable, .*; name one by its number, it has 1 \(stable\)"),
+        (seen(A, runs="a"), "a", None, r"there is no other stable revision to go back to; it has 1 \(stable\)"),
         (seen(A, B, runs="b"), "b", 9, r"no revision 9; it has 1 \(stable\), 2 \(stable\)"),
         (seen(A, B, runs="b"), "b", 2, "revision 2 is what is declared already"),
         (seen(A, B, rev(3, "a", STABLE), runs="a"), "a", 1, "revision 1 is what is declared already"),
