@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.core import contents, networks, services
 from controller.core.images import Resolve
@@ -73,9 +73,13 @@ class ServicePlanner:
             histories=histories(snapshot),
         )
 
-    def plan(self, service: DesiredService) -> tuple[Action | None, Notice | None]:
-        """At most one action, or the reason why there is none although something differs."""
-        return services.plan_service(service, self._ground)
+    def plan(self, service: DesiredService, *, may_interrupt: bool = False) -> tuple[Action | None, Notice | None]:
+        """At most one action, or the reason why there is none although something differs.
+
+        Drift waits until Swarm's updater has done its work, unless that may be interrupted.
+        """
+        ground = replace(self._ground, may_interrupt=True) if may_interrupt else self._ground
+        return services.plan_service(service, ground)
 
     def image_to_ask(self, service: DesiredService) -> str | None:
         """The image that the registry must be asked for before this service can be planned."""

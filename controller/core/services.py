@@ -44,6 +44,7 @@ class Ground:
     paused: frozenset[str]
     own_stack: str
     histories: Mapping[str, Sequence[Revision]]
+    may_interrupt: bool = False  # drift does not wait for Swarm's updater
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ def _update(wish: Wish, body: dict[str, Any], live: Json, found: Difference, gro
         message = "the mode of a service cannot be changed in place; remove the service to have it made anew"
         return None, _notice(wanted, Reason.IMMUTABLE, message, found)
     reason = _reason(wish, live, ground)
-    held = _held(wanted, reason, live, found) or _blocked(wish, ground, found)
+    held = _held(wanted, reason, live, found, may_interrupt=ground.may_interrupt) or _blocked(wish, ground, found)
     if held:
         return None, held
     written = composed(body, live["Spec"], found.sections, ignore=wanted.policy.ignore)
@@ -198,13 +199,13 @@ def _reason(wish: Wish, live: Json, ground: Ground) -> Reason:
     return Reason.DRIFT if before in (None, wish.digest) else Reason.EDITED
 
 
-def _held(wanted: DesiredService, reason: Reason, live: Json, found: Difference) -> Notice | None:
+def _held(wanted: DesiredService, reason: Reason, live: Json, found: Difference, *, may_interrupt: bool) -> Notice | None:
     """Why a service that differs is left as it is, in the order in which the reasons outrank each other."""
     if reason is Reason.DRIFT and wanted.policy.drift is DriftMode.IGNORE:
         return _notice(wanted, Reason.DRIFT_IGNORED, "differs, and its drift is ignored", found)
     if reason is Reason.DRIFT and wanted.policy.drift is DriftMode.REPORT:
         return _notice(wanted, Reason.DRIFT_REPORTED, "differs, and its drift is only reported", found)
-    if reason is Reason.DRIFT and (live.get("UpdateStatus") or {}).get("State", "") in UPDATING:
+    if reason is Reason.DRIFT and not may_interrupt and (live.get("UpdateStatus") or {}).get("State", "") in UPDATING:
         return _notice(wanted, Reason.UPDATE_RUNNING, "Swarm's updater is at work on it", found)
     return None
 

@@ -46,6 +46,7 @@ class Reconciler:
         self._world = world
         self._planner: tuple[DesiredStack, Snapshot, ServicePlanner] | None = None
         self._waiting_since: dict[Key, float] = {}
+        self._updating_since: dict[Key, tuple[int, float]] = {}  # drift that waits for Swarm's updater: version, since when
         self._ended: dict[Key, tuple[PassResult, str]] = {}
         self._teller = Teller(world)
 
@@ -126,7 +127,7 @@ class Reconciler:
     ) -> Verdict:
         world, key, since = self._world, due.key, due.since
         planner = self._planner_for(desired, snapshot)
-        action, notice = planner.plan(service)
+        action, notice = self._plan(key, service, snapshot, planner)
         if action is not None and action.verb is Verb.CREATE:
             # What it refers to may have gone with it, and the event that says so may be the next one.
             snapshot = await world.observer.snapshot(since=since, shared_since=since)
@@ -156,6 +157,21 @@ class Reconciler:
                 world.memory.note_settled(desired, service, subject.live, planner.revision(service))
         return replace(_judged((), notices), look_again_seconds=self._look_again(key))
 
+    def _plan(
+        self, key: Key, service: DesiredService, snapshot: Snapshot, planner: ServicePlanner
+    ) -> tuple[Action | None, Notice | None]:
+        """The service's plan. Drift waits for Swarm's updater, which has no deadline, no longer than an update may idle."""
+        action, notice = planner.plan(service)
+        if notice is None or notice.reason is not Reason.UPDATE_RUNNING:
+            self._updating_since.pop(key, None)
+            return action, notice
+        version, now = snapshot.services[service.name]["Version"]["Index"], self._world.clock.monotonic()
+        seen, since = self._updating_since.get(key, (version, now))
+        since = since if seen == version else now
+        self._updating_since[key] = (version, since)
+        is_over = now - since >= service.policy.rollback.deadline.total_seconds()
+        return planner.plan(service, may_interrupt=True) if is_over else (action, notice)
+
     async def _asked(self, desired: DesiredStack, service: DesiredService, snapshot: Snapshot) -> ServicePlanner:
         """The planner, once the registry has been asked what this service's plan needs."""
         planner = self._planner_for(desired, snapshot)
@@ -173,8 +189,10 @@ class Reconciler:
         """What became of the revision that runs; nothing is judged where nothing may be done."""
         world = self._world
         desired = world.declarations.stacks.get(key.stack)
-        if desired is None or not world.leads() or world.guards.brake.is_on or self._is_paused(key, desired, subject.snapshot):
+        if desired is None or not world.leads() or self._is_paused(key, desired, subject.snapshot):
             return Ruling()
+        if world.guards.brake.is_on:
+            return world.rollouts.undone(subject)
         return await world.rollouts.look(subject)
 
     def _refusal(self, key: Key, desired: DesiredStack, subject: Subject, action: Action) -> Refusal | None:

@@ -129,6 +129,12 @@ class Rollouts:
             return Ruling()
         return await self._on_trial(subject, live, current)
 
+    def undone(self, subject: Subject) -> Ruling:
+        """Only whether Swarm has gone back: what it went back from is not to be taken for an edit that nobody wrote yet."""
+        live = subject.live
+        by_swarm = _rolled_back_by_swarm(subject, live) if live is not None and subject.history else None
+        return by_swarm or Ruling()
+
     async def before(self, subject: Subject, action: Action, applied: str) -> list[Action]:
         """The writes that keep what goes and what comes, in front of an edit; none in front of anything else."""
         live = subject.live

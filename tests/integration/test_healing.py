@@ -11,6 +11,7 @@ from controller.model.plan import ObjectKind, Reason
 from controller.model.policy import DriftMode, ServicePolicy
 from controller.model.spec import DesiredStack, Json
 from controller.model.status import Health, Sync
+from controller.simulator.behaviour import Behaviour
 from tests.support.fakes import changed
 from tests.support.rig import Rig
 from tests.support.specs import network, service, stack
@@ -29,6 +30,10 @@ def shop(**parts: Any) -> DesiredStack:
 
 def with_env(spec: Json, *entries: str) -> Json:
     return changed(spec, lambda copy: copy["TaskTemplate"]["ContainerSpec"].update(Env=list(entries)))
+
+
+def with_image(spec: Json, image: str) -> Json:
+    return changed(spec, lambda copy: copy["TaskTemplate"]["ContainerSpec"].update(Image=image))
 
 
 def with_replicas(spec: Json, count: int) -> Json:
@@ -210,3 +215,19 @@ async def test_what_was_learned_is_in_the_journal_before_anything_is_written() -
 
         assert second.writes == []
         assert "memory:applied:shop:shop_web" in second.journal.kept
+
+
+async def test_drift_does_not_wait_for_ever_for_an_update_that_never_ends() -> None:
+    async with Rig(shop()) as rig:
+        rig.sim.images["stuck:1"] = Behaviour(prepare_seconds=1e9)
+        await rig.settle()
+        rig.edit(
+            "shop_web", lambda spec: changed(spec, lambda copy: copy["TaskTemplate"]["ContainerSpec"].update(Image="stuck:1"))
+        )
+        await asyncio.sleep(110)
+        assert rig.writes == []
+        assert "updater is at work" in rig.status("shop_web").message
+        await asyncio.sleep(20)
+
+        assert rig.writes == ["update service/shop_web"]
+        assert rig.spec("shop_web")["TaskTemplate"]["ContainerSpec"]["Image"] == "nginx:1"

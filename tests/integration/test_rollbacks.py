@@ -13,6 +13,7 @@ from controller.model.revision import RevisionState
 from controller.model.spec import DesiredStack, Json
 from controller.model.status import Health, Sync
 from controller.simulator.behaviour import CRASHING, MISSING, UNHEALTHY, Behaviour
+from controller.simulator.engine import Simulator
 from tests.support.rig import Rig
 from tests.support.specs import content, mounted, service, stack
 
@@ -229,3 +230,15 @@ async def test_what_swarm_rolled_back_to_and_fails_too_is_left_alone() -> None:
 
         assert rig.service_writes == ["update service/shop_web"]
         assert "is bad too" in rig.revisions()[-1].why
+
+
+async def test_what_swarm_rolls_back_while_the_brake_is_on_is_not_written_again() -> None:
+    async with Rig(shop(action="rollback"), sim=Simulator(nodes=2)) as rig:
+        rig.sim.images["web:2"] = CRASHING
+        await rig.settle()
+        rig.sim.fail_node("node2", noticed_after=0)
+        await asyncio.sleep(3)
+        await update(rig, shop("web:2", action="rollback"), seconds=300)
+
+        assert rig.writes == ["update service/shop_web"]
+        assert (image(rig), states(rig)[-1][1]) == ("web:1", RevisionState.QUARANTINED)
