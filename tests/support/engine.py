@@ -165,7 +165,7 @@ class PrivateEngine:
         """Make an image that holds, named NAME:TAG; each call makes another image. Returns its id. Raises EngineError."""
         try:
             root = tiny_image.tiny_root()
-        except tiny_image.MissingBusyboxError as error:
+        except tiny_image.MissingProgramError as error:
             raise EngineError(str(error)) from error
         changes = (f'CMD ["{tiny_image.HOLD}"]', "ENV PATH=/bin", f"LABEL made.as={name}:{tag}")
         options = [word for change in changes for word in ("--change", change)]
@@ -176,6 +176,19 @@ class PrivateEngine:
         reference = f"{self.registry()}/{name}:{tag}"
         if reference not in self._pushed:
             self.import_tiny_image(f"{REGISTRY}/{name}", tag)
+            self.docker("push", "--quiet", reference)
+            self._pushed.add(reference)
+        return reference
+
+    def push_nginx_image(self) -> str:
+        """Serve an image with the host's nginx likewise; it is started with `nginx -g "daemon off;"` and a configuration."""
+        reference = f"{self.registry()}/nginx:1"
+        if reference not in self._pushed:
+            try:
+                root = tiny_image.nginx_root()
+            except tiny_image.MissingProgramError as error:
+                raise EngineError(str(error)) from error
+            self.docker("import", "--change", "ENV PATH=/usr/sbin:/bin", "-", reference, input=root)
             self.docker("push", "--quiet", reference)
             self._pushed.add(reference)
         return reference
