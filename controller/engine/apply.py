@@ -61,17 +61,11 @@ async def apply_stack(
     waiting: dict[str, float] = {}
     written: set[str] = set()
     conflicts = 0
-    tasks_of = {"label": [f"{STACK_LABEL}={desired.name}"]}
-    snapshot, plan = await _look(swarm, observer, memory, desired, options, loop.time())
+    snapshot, plan, planner = await _look(swarm, observer, memory, desired, options, loop.time())
     progress.planned(plan)
     while True:
         ready, deferred = _gate(plan, desired, snapshot, waiting, progress)
-        results: list[ActionResult] = []
-        if changed := edits(ready.actions, snapshot):
-            planner = ServicePlanner(desired, snapshot, memory.knowledge(desired, snapshot), options)
-            wall = executor.clock.wall()
-            kept = await before_edits(swarm, desired, planner, snapshot, changed, tasks_of=tasks_of, wall=wall)
-            results = await _keep(executor, Plan(desired.name, tuple(kept)), snapshot, observer)
+        results = await _keep_before(swarm, executor, desired, planner, snapshot, ready, observer)
         if all(result.outcome is ActionOutcome.DONE for result in results):
             results = await _execute(executor, ready, snapshot, observer, progress)
         written |= {result.action.name for result in results if result.action.kind is ObjectKind.SERVICE}
@@ -89,26 +83,30 @@ async def apply_stack(
             await asyncio.sleep(random.uniform(0.05, 0.2) * conflicts)  # noqa: S311 - keeps two writers apart, guards nothing
         elif not results:
             await asyncio.sleep(convergence.POLL_SECONDS)
-        snapshot, plan = await _look(swarm, observer, memory, desired, options, loop.time())
+        snapshot, plan, planner = await _look(swarm, observer, memory, desired, options, loop.time())
     _refuse_blocked(plan)
     if limits.wait:
         services = tuple(desired.services.values())
         seen = await converge(
-            swarm, observer, services, tasks_of, written=frozenset(written), deadline=deadline, progress=progress
+            swarm, observer, services, _tasks_of(desired), written=frozenset(written), deadline=deadline, progress=progress
         )
         proven = proofs([service for service in services if service.name in written], seen, wall=executor.clock.wall())
         await _keep(executor, Plan(desired.name, tuple(proven)), seen, observer)
 
 
+def _tasks_of(desired: DesiredStack) -> dict[str, list[str]]:
+    return {"label": [f"{STACK_LABEL}={desired.name}"]}
+
+
 async def _look(
     swarm: Swarm, observer: Observer, memory: Memory, desired: DesiredStack, options: Options, since: float
-) -> tuple[Snapshot, Plan]:
+) -> tuple[Snapshot, Plan, ServicePlanner]:
     snapshot = await observer.snapshot(since=since, shared_since=since)
     planner = ServicePlanner(desired, snapshot, memory.knowledge(desired, snapshot), options)
     questions = {planner.image_to_ask(service) for service in desired.services.values()} - {None}
     if questions:
         await memory.ask(swarm, [image for image in questions if image is not None])
-    return snapshot, make_plan(desired, snapshot, memory.knowledge(desired, snapshot), options)
+    return snapshot, make_plan(desired, snapshot, memory.knowledge(desired, snapshot), options), planner
 
 
 def _gate(
@@ -152,6 +150,24 @@ async def _execute(
         progress.acted(result)
 
     return await _written(executor, plan, snapshot, observer, report)
+
+
+async def _keep_before(
+    swarm: Swarm,
+    executor: Executor,
+    desired: DesiredStack,
+    planner: ServicePlanner,
+    snapshot: Snapshot,
+    plan: Plan,
+    observer: Observer,
+) -> list[ActionResult]:
+    """Keep what the plan's edits replace, and what they bring: none of them is written where that fails."""
+    changed = edits(plan.actions, snapshot)
+    if not changed:
+        return []
+    wall = executor.clock.wall()
+    kept = await before_edits(swarm, desired, planner, snapshot, changed, tasks_of=_tasks_of(desired), wall=wall)
+    return await _keep(executor, Plan(desired.name, tuple(kept)), snapshot, observer)
 
 
 async def _keep(executor: Executor, plan: Plan, snapshot: Snapshot, observer: Observer) -> list[ActionResult]:
