@@ -104,7 +104,7 @@ class RecordedSwarm(Simulator):
         sent = CALL.get() or Sent(HAND, self.now)
         before = self._row(kind, reference)
         name = before.name if before is not None else reference
-        identity = before.id if before is not None else ""
+        identity = before.id if before is not None else reference
         write = Write(sent, self.now, verb, kind, name, identity, version, body, before)
         write.was_read = verb is not Verb.UPDATE or sent.who == HAND or (sent.who, identity, version) in self._read
         try:

@@ -1,0 +1,284 @@
+"""The safety properties of docs/testing.md, judged on every write as it arrives and by nothing that a controller says.
+
+P5: an update carries a version that its writer read, and what was refused as stale is never sent again as it was.
+P6: while Swarm's updater is at work only an edit or the one way back is written; between two edits of a service the specs
+written for it are the declared one, then at most one other, and never again the declared one.
+P7: corrections of one service within a window stay below its budget.
+P8: no planted token in what is told (see `Listener`).
+P9: nobody writes whose lease is over, and never do two lead.
+Quarantine: a spec that was found bad is not written until an edit or a release.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller.core.lease import LEASE_NAME
+from controller.core.revisions import REVISION_LABEL, histories
+from controller.model.observation import Snapshot
+from controller.model.plan import ObjectKind, Verb
+from controller.model.revision import Revision, RevisionState
+from controller.model.spec import Json
+from controller.simulator.faults import Site
+from controller.simulator.records import Content, Service, UpdateState
+from tests.machines.ledger import CALL, HAND, RecordedSwarm, Write
+from tests.machines.process import LEASE_SECONDS, Process
+from tests.machines.scenery import BUDGET, DEADLINE_SECONDS, KEYS, TOKEN, Wishes
+from tests.support.specs import STACK
+
+UNDER_WAY = (UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED)
+REFUSED = (RevisionState.FAILED, RevisionState.QUARANTINED)
+LATE_SECONDS = 40.0  # how long after an edit a write may still arrive that was decided before it: a call may hang for 20
+
+Essence = tuple[Any, ...]  # of a spec, what a person would call its version
+Written = tuple[Essence, str]  # with the digest that the writer gave it: two declarations may differ in less than that
+
+
+@dataclass(slots=True)
+class Term:
+    """From one edit of a service to the next."""
+
+    began: float
+    essence: Essence | None  # as declared; None: not declared any more
+    replicas: int = 0
+    written: list[Written] = field(default_factory=list)  # by controllers, each once as long as it does not change
+    is_first: bool = True  # nothing was written for it yet
+
+
+class Laws:
+    def __init__(self, swarm: RecordedSwarm, processes: Sequence[Process]) -> None:
+        self._swarm, self._processes = swarm, processes
+        swarm.ledger.on_write = self._judge
+        self.violations: list[str] = []
+        self.writes = 0
+        self._wishes = Wishes({})
+        self._terms: dict[str, list[Term]] = {}
+        self._corrections: dict[str, list[float]] = {}
+        self._excuses: list[float] = []  # when counters of corrections may have been lost
+        self._stale: dict[tuple[str, str], tuple[int, Json]] = {}
+        self._ever: dict[str, set[Essence]] = {}  # what ran or was declared of a service
+        self._existed: set[str] = set()
+        self._spec_written: dict[str, float] = {}
+        self._lease_written: float = -1.0
+        self.listener = Listener(self._found)
+
+    # What the machine tells
+
+    def declared(self, wishes: Wishes) -> None:
+        for key in KEYS:
+            name, want = f"{STACK}_{key}", wishes.services.get(key)
+            essence = declared_essence(key, wishes) if want else None
+            replicas = want.replicas if want else 0
+            terms = self._terms.setdefault(name, [])
+            policies_differ = key in self._wishes.services and want != self._wishes.services[key]
+            if not terms or (terms[-1].essence, terms[-1].replicas) != (essence, replicas) or policies_differ:
+                terms.append(Term(self._swarm.now, essence, replicas))
+            if essence is not None:
+                self._ever.setdefault(name, set()).add(essence)
+        self._wishes = wishes
+
+    def resumed(self, target: str) -> None:
+        """Somebody freed what was held, of a stack or a service."""
+        for name in [f"{STACK}_{key}" for key in KEYS if target in (STACK, f"{STACK}/{key}")]:
+            self._corrections.pop(name, None)
+
+    def restarted(self) -> None:
+        """A controller begins anew: it may not know the last correction."""
+        self._excuses.append(self._swarm.now)
+
+    def sent(self, site: Site) -> None:
+        """A controller's write leaves, past its fence."""
+        call = CALL.get()
+        assert call is not None
+        process = next(process for process in self._processes if process.name == call.who)
+        if process.leader is None or site.target == f"config/{LEASE_NAME}":
+            return
+        lease = self._swarm.store.configs.by_name(LEASE_NAME)
+        holder = lease.spec["Labels"].get("prodbreaker.lease.holder") if lease else None
+        if holder != call.who:
+            self._found(f"P9 {call.who} sends {site} and {holder} has the lease")
+        elif self._swarm.now >= self._lease_written + LEASE_SECONDS:
+            self._found(f"P9 {call.who} sends {site} after its lease has ended")
+
+    def look(self) -> None:
+        """Between two steps."""
+        leading = [process.name for process in self._processes if process.runs and process.leader and process.may_write()]
+        if len(leading) > 1:
+            self._found(f"P9 {leading} lead at once")
+        for process in self._processes:
+            if surprises := process.surprises():
+                self._found(f"ended by itself: {surprises}")
+
+    # Writes
+
+    def _judge(self, write: Write) -> None:
+        if write.kind is ObjectKind.CONFIG and write.name == LEASE_NAME:
+            self._lease_written = self._swarm.now
+            return
+        if write.who == HAND:
+            self._by_hand(write)
+            return
+        self.writes += 1
+        self._versions(write)
+        if write.refusal:
+            return
+        if write.kind is ObjectKind.SERVICE:
+            self._service(write)
+            self._spec_written[write.name] = write.at
+        self._no_token(write)
+
+    def _by_hand(self, write: Write) -> None:
+        if isinstance(write.after, Service) and not write.refusal:
+            self._ever.setdefault(write.name, set()).add(self.essence(write.after.spec))
+            self._spec_written[write.name] = write.at
+
+    def _versions(self, write: Write) -> None:
+        what = f"{write.who}: {write.verb} {write.kind} {write.name}"
+        if not write.was_read:
+            self._found(f"P5 {what} carries version {write.version}, which it never read")
+        if write.verb is not Verb.UPDATE:
+            return
+        sending = (write.version, write.body)
+        if self._stale.get((write.who, write.object_id)) == sending:
+            self._found(f"P5 {what} is sent again as it was after it was refused as stale")
+        is_stale = write.before is not None and write.before.version != write.version
+        if is_stale:
+            self._stale[write.who, write.object_id] = sending
+        if is_stale and not write.refusal:
+            self._found(f"P5 {what} was applied against a stale version")
+
+    def _service(self, write: Write) -> None:
+        if write.verb is Verb.REMOVE:
+            if all(term.essence is not None for term in self._recent(write)):
+                self._found(f"{write.who} removes {write.name}, which is declared")
+            return
+        after = write.after
+        assert isinstance(after, Service)
+        essence, term = self._placed(write, after)
+        if term is None:
+            self._found(f"{write.who} writes a spec of {write.name} that nobody declared: {essence}")
+            return
+        written = essence, after.spec["Labels"].get(REVISION_LABEL, "")
+        is_edit = essence == term.essence and term.is_first
+        is_way_back = bool(term.written) and written not in term.written
+        is_new = write.verb is Verb.CREATE and write.name not in self._existed
+        self._existed.add(write.name)
+        self._updater(write, is_allowed=is_edit or is_way_back)
+        self._order(write, written, term)
+        self._quarantine(write)
+        if is_edit:
+            self._corrections.pop(write.name, None)
+            term.is_first = False
+        elif not is_new:
+            self._count(write)
+
+    def _placed(self, write: Write, after: Service) -> tuple[Essence, Term | None]:
+        """Which edit a write belongs to: the latest if it can be, else one that was in force when it was decided."""
+        essence = self.essence(after.spec)
+        recent = self._recent(write)
+        latest = recent[-1]
+        if essence == latest.essence or (essence in self._ever.get(write.name, ()) and not latest.is_first):
+            return essence, latest
+        late = next((term for term in reversed(recent) if term.essence == essence), None)
+        return essence, late or (latest if essence in self._ever.get(write.name, ()) else None)
+
+    def _recent(self, write: Write) -> list[Term]:
+        terms = self._terms[write.name]
+        over = [number for number, term in enumerate(terms[1:]) if term.began < write.sent.at - LATE_SECONDS]
+        return terms[over[-1] + 1 if over else 0 :]
+
+    def _updater(self, write: Write, *, is_allowed: bool) -> None:
+        before = write.before
+        state = before.update_status.state if isinstance(before, Service) and before.update_status else None
+        written = self._spec_written.get(write.name, write.at)
+        is_allowed = is_allowed or write.at - written >= DEADLINE_SECONDS  # an update that does not end is given up
+        if state in UNDER_WAY and not is_allowed:
+            self._found(f"P6 {write.who} writes {write.name} while it is {state}, and it is neither an edit nor the way back")
+
+    def _order(self, write: Write, written: Written, term: Term) -> None:
+        if term.written and term.written[-1] == written:
+            return
+        if written in term.written:
+            self._found(f"P6 {write.who} writes {write.name} to and fro: {term.written} and again {written}")
+        elif len(term.written) + (not term.written and written[0] != term.essence) > 1:
+            self._found(f"P6 {write.who} writes a third spec of {write.name}: after {term.written} {written}")
+        term.written.append(written)
+
+    def _quarantine(self, write: Write) -> None:
+        digest = (write.body.get("Labels") or {}).get(REVISION_LABEL, "")
+        newest = next((item for item in reversed(self.history(write.name)) if item.digest == digest), None)
+        if newest is not None and newest.state in REFUSED:
+            self._found(f"quarantine: {write.who} writes {write.name} as its revision {newest.number}, which is {newest.state}")
+
+    def _count(self, write: Write) -> None:
+        window, now = BUDGET.per.total_seconds(), write.at
+        counted = [at for at in self._corrections.get(write.name, ()) if at > now - window]
+        counted.append(now)
+        self._corrections[write.name] = counted
+        excused = sum(at > now - window for at in self._excuses)
+        if len(counted) > BUDGET.actions + excused:
+            self._found(f"P7 {write.name} was put right {len(counted)} times within {window:g} s: {counted}")
+
+    def _no_token(self, write: Write) -> None:
+        labels = write.body.get("Labels") or {}
+        ours = {key: text for key, text in labels.items() if key.startswith("prodbreaker.")}
+        if TOKEN in f"{write.name}{ours}":
+            self._found(f"P8 a label of {write.kind} {write.name} holds the token: {ours}")
+
+    # What is there
+
+    def essence(self, spec: Json) -> Essence:
+        """Image, environment and the contents of configs, whatever their versions are called."""
+        container = spec["TaskTemplate"]["ContainerSpec"]
+        rows = [self._swarm.store.configs.rows.get(item["ConfigID"]) for item in container.get("Configs") or ()]
+        contents = [base64.b64decode(row.spec.get("Data", "")).decode() if row else "" for row in rows]
+        return container["Image"], tuple(container.get("Env") or ()), tuple(contents)
+
+    def essence_of_kept(self, revision: Revision) -> Essence:
+        """Of a revision, whose references are names."""
+        container = revision.body["TaskTemplate"]["ContainerSpec"]
+        rows = [self._swarm.store.configs.by_name(item["ConfigName"]) for item in container.get("Configs") or ()]
+        contents = [base64.b64decode(row.spec.get("Data", "")).decode() if row else "" for row in rows]
+        return container["Image"], tuple(container.get("Env") or ()), tuple(contents)
+
+    def history(self, service: str) -> Sequence[Revision]:
+        configs: dict[str, Any] = {
+            row.name: {"ID": row.id, "Version": {"Index": row.version}, "Spec": row.spec}
+            for row in self._swarm.store.configs.rows.values()
+            if row.name.startswith("prodbreaker_rev_")
+        }
+        return histories(Snapshot((1, 47), services={}, networks={}, configs=configs, secrets={})).get(service, ())
+
+    def own_configs(self) -> list[Content]:
+        return [row for row in self._swarm.store.configs.rows.values() if row.name.startswith("prodbreaker_")]
+
+    def term(self, key: str) -> Term:
+        return self._terms[f"{STACK}_{key}"][-1]
+
+    def _found(self, text: str) -> None:
+        self.violations.append(f"{self._swarm.now:.3f} {text}")
+
+
+def declared_essence(key: str, wishes: Wishes) -> Essence:
+    container = wishes.stack().services[key].body["TaskTemplate"]["ContainerSpec"]
+    contents = (wishes.config,) if wishes.services[key].has_config else ()
+    return container["Image"], tuple(container["Env"]), contents
+
+
+class Listener(logging.Handler):
+    """Hears every record of our loggers and looks for the token in it, before anything masks it."""
+
+    def __init__(self, found: Any) -> None:
+        super().__init__(logging.DEBUG)
+        self._found = found
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = getattr(record, "fields", "")
+        if TOKEN in f"{record.getMessage()}{fields}":
+            self._found(f"P8 the log holds the token: {record.getMessage()} {fields}")
+        if record.exc_info:
+            self._found(f"an unexpected error: {record.exc_info[1]!r}")
