@@ -73,8 +73,7 @@ async def apply_stack(
         conflicts = conflicts + 1 if undone else 0
         if conflicts == _ATTEMPTS:
             raise ProdBreakerError(f"{undone[0].action.name}: given up after {conflicts} attempts: {undone[0].message}")
-        waits = [f"{action.name} still waits for what it depends on" for action in deferred]
-        waits += [f"{notice.name}: {notice.message}" for notice in plan.notices if notice.reason is Reason.UPDATE_RUNNING]
+        waits = _waits(plan, deferred)
         if not (undone or waits or (results and _may_go_on(plan))):
             break
         if waits and loop.time() > deadline:
@@ -86,12 +85,23 @@ async def apply_stack(
         snapshot, plan, planner = await _look(swarm, observer, memory, desired, options, loop.time())
     _refuse_blocked(plan)
     if limits.wait:
-        services = tuple(desired.services.values())
-        seen = await converge(
-            swarm, observer, services, _tasks_of(desired), written=frozenset(written), deadline=deadline, progress=progress
-        )
-        proven = proofs([service for service in services if service.name in written], seen, wall=executor.clock.wall())
-        await _keep(executor, Plan(desired.name, tuple(proven)), seen, observer)
+        await _settle(swarm, executor, observer, desired, frozenset(written), deadline, progress)
+
+
+async def _settle(
+    swarm: Swarm,
+    executor: Executor,
+    observer: Observer,
+    desired: DesiredStack,
+    written: frozenset[str],
+    deadline: float,
+    progress: Progress,
+) -> None:
+    """Wait until everything runs; what has done so for long enough by then is proven."""
+    services = tuple(desired.services.values())
+    seen = await converge(swarm, observer, services, _tasks_of(desired), written=written, deadline=deadline, progress=progress)
+    proven = proofs([service for service in services if service.name in written], seen, wall=executor.clock.wall())
+    await _keep(executor, Plan(desired.name, tuple(proven)), seen, observer)
 
 
 def _tasks_of(desired: DesiredStack) -> dict[str, list[str]]:
@@ -134,6 +144,12 @@ def _gate(
     if deferred:
         ready = [action for action in ready if action.verb is not Verb.REMOVE]
     return replace(plan, actions=tuple(ready)), deferred
+
+
+def _waits(plan: Plan, deferred: list[Action]) -> list[str]:
+    return [f"{action.name} still waits for what it depends on" for action in deferred] + [
+        f"{notice.name}: {notice.message}" for notice in plan.notices if notice.reason is Reason.UPDATE_RUNNING
+    ]
 
 
 def _may_go_on(plan: Plan) -> bool:
