@@ -65,7 +65,8 @@ def test_holds_and_corrections_are_put_beside_pauses_and_found_again() -> None:
 
 
 def test_a_swarm_without_state_holds_and_counts_nothing() -> None:
-    assert held_targets(snapshot()) == heal_stamps(None) == {}
+    assert held_targets(snapshot()) == {}
+    assert heal_stamps(None) == {}
 
 
 def test_freeing_a_stack_frees_its_services_and_no_others() -> None:

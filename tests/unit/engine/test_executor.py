@@ -106,7 +106,8 @@ async def test_no_more_than_the_bound_is_written_at_once() -> None:
 
 _JUDGED = [
     (OutOfSequenceError, SUPERSEDED), (NameTakenError, SUPERSEDED), (InUseError, SUPERSEDED), (NotFoundError, SUPERSEDED),
-    (RefusedError, REFUSED), (NotLeaderError, SUPERSEDED), (NotManagerError, UNKNOWN), (EngineUnavailableError, UNKNOWN), (SwarmError, UNKNOWN),
+    (RefusedError, REFUSED), (NotLeaderError, SUPERSEDED), (NotManagerError, UNKNOWN), (EngineUnavailableError, UNKNOWN),
+    (SwarmError, UNKNOWN),
 ]  # fmt: skip
 
 
