@@ -34,9 +34,10 @@ def histories(snapshot: Snapshot) -> Mapping[str, Sequence[Revision]]:
         labels = config["Spec"].get("Labels") or {}
         if _SERVICE in labels:
             try:
-                found.setdefault(labels[_SERVICE], []).append(_read(config, labels))
+                revision = _read(config, labels)
             except (KeyError, ValueError, TypeError):
                 continue  # written by hand or by another version; it must not stop what is readable
+            found.setdefault(revision.service, []).append(revision)
     return {service: sorted(revisions, key=lambda item: item.number) for service, revisions in found.items()}
 
 
