@@ -143,7 +143,7 @@ class _Data:
     changes: tuple[Change, ...]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=4096)  # a scan of more than that finds nothing in it
 def _unpacked(data: str) -> _Data:
     found = json.loads(base64.b64decode(data))
     str(found["spec"]["TaskTemplate"]["ContainerSpec"]["Image"])  # or it is no spec that one could go back to
