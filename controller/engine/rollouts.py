@@ -88,6 +88,7 @@ class _Watch:
 
     number: int
     seen_at: float
+    began: str = ""  # when the update began that was seen last, by the engine's clock
     best: int = -1  # the most replicas that were up at once since some were missing
     idle: float = 0.0
     healthy: float | None = None  # None: it was not so at the last look
@@ -238,8 +239,10 @@ class Rollouts:
 
 def _note(watch: _Watch, look: Look, now: float) -> None:
     """Take up what a look shows, and the time since the last one."""
-    passed = min(now - watch.seen_at, UNSEEN_SECONDS)
-    watch.seen_at = now
+    passed, began = min(now - watch.seen_at, UNSEEN_SECONDS), (look.live.get("UpdateStatus") or {}).get("StartedAt", "")
+    if began != watch.began:  # written anew, by whomever: what was seen before was of another update
+        watch.best, watch.healthy = -1, None
+    watch.seen_at, watch.began = now, began
     up = running(look)
     is_whole = up >= wanted_replicas(look.live)
     if is_whole or up > watch.best:

@@ -11,7 +11,7 @@ import pytest
 from controller.core.revisions import config_name
 from controller.engine.pausing import set_paused
 from controller.model.plan import ObjectKind
-from controller.model.policy import DriftMode, RollbackPolicy, ServicePolicy, StackPolicy
+from controller.model.policy import BudgetPolicy, DriftMode, RollbackPolicy, ServicePolicy, StackPolicy
 from controller.model.revision import RevisionState
 from controller.model.spec import DesiredStack, Json
 from controller.model.status import Health, Sync
@@ -395,6 +395,21 @@ async def test_what_is_ignored_keeps_its_live_value_on_the_way_back() -> None:
         assert (image(rig), states_of(rig)) == ("web:1", [STABLE, QUARANTINED])
         assert sorted(rig.spec("shop_web")["TaskTemplate"]["ContainerSpec"]["Env"]) == ["LEVEL=a", "SEEN=yes"]
         assert len(rig.sim.running("shop_web")) == 2
+
+
+async def test_a_way_back_that_may_not_be_written_is_told_and_not_polled_for() -> None:
+    policy = ServicePolicy(rollback=DEADLINE, budget=BudgetPolicy(actions=0))
+    async with Rig(one(policy=policy)) as rig:
+        rig.sim.images["web:2"] = CRASHING
+        await rig.settle()
+        await update(rig, one("web:2", policy=policy), seconds=300)
+
+        assert rig.service_writes == ["update service/shop_web"]
+        assert states_of(rig) == [STABLE, RevisionState.FAILED]
+        assert "held since" in rig.status("shop_web").message
+        calls = rig.calls
+        await asyncio.sleep(600)
+        assert rig.calls - calls < 300  # its tasks go on crashing, and each time that is looked at
 
 
 # Records
