@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from controller.core import contents, networks, services
 from controller.core.images import Resolve
-from controller.core.revisions import histories, kept_objects, needed_by
+from controller.core.revisions import histories, kept_objects, needed_by, removal
 from controller.core.state import paused_targets
 from controller.core.values import Context
 from controller.model.observation import Knowledge, Snapshot
@@ -48,8 +48,9 @@ def plan_shared(desired: DesiredStack, snapshot: Snapshot, knowledge: Knowledge,
     if held:
         reasons = [Notice(action.kind, action.name, held, f"would {action.verb} it") for action in actions]
         return Plan(desired.name, (), (*notices, *reasons))
-    kept = kept_objects(histories(snapshot).values())
-    removals, refusals = _removals(desired, snapshot, versions, options, kept)
+    revisions = histories(snapshot)
+    kept = kept_objects(revisions.values())
+    removals, refusals = _removals(desired, snapshot, versions, options, revisions)
     actions += [*contents.unused_versions(desired.name, versions, snapshot, kept), *removals]
     return Plan(desired.name, tuple(actions), (*notices, *refusals))
 
@@ -143,7 +144,11 @@ def _versions(desired: DesiredStack, snapshot: Snapshot, knowledge: Knowledge) -
 
 
 def _removals(
-    desired: DesiredStack, snapshot: Snapshot, versions: contents.Versions, options: Options, kept: contents.Kept
+    desired: DesiredStack,
+    snapshot: Snapshot,
+    versions: contents.Versions,
+    options: Options,
+    revisions: Mapping[str, Sequence[Revision]],
 ) -> tuple[list[Action], list[Notice]]:
     """What carries the stack's label and is not declared. Refused altogether when nothing declared would be left."""
     declared = {service.name for service in desired.services.values()}
@@ -164,9 +169,21 @@ def _removals(
     notices = [Notice(ObjectKind.SERVICE, item["Spec"]["Name"], Reason.PAUSED, "would be removed") for item in held]
     actions = [_stop(item) for item in surplus if item not in held]
     if not surplus:  # what those services used can go only after them
+        kept = kept_objects(revisions.values())
         actions += networks.undeclared(desired, snapshot, kept)
         actions += contents.undeclared(desired.name, versions, snapshot, kept)
+        actions += _forgotten(desired.name, declared | snapshot.services.keys(), revisions)
     return actions, notices
+
+
+def _forgotten(stack: str, known: Set[str], revisions: Mapping[str, Sequence[Revision]]) -> list[Action]:
+    """Revisions of the stack's services that are neither declared nor there any more; what they need goes after them."""
+    return [
+        removal(revision)
+        for service, history in sorted(revisions.items())
+        if service not in known and (history[-1].body.get("Labels") or {}).get(STACK_LABEL) == stack
+        for revision in history
+    ]
 
 
 def _paused_key(service: Json, stack: str) -> str:

@@ -558,3 +558,22 @@ async def test_networks_that_a_kept_revision_is_attached_to_are_not_pruned() -> 
             await update(rig, attached(tag, "a"), seconds=100)
         await asyncio.sleep(120)
         assert "shop_b" not in rig.names(ObjectKind.NETWORK)
+
+
+async def test_of_a_service_that_is_pruned_nothing_is_kept() -> None:
+    prune, policy = StackPolicy(prune=True), ServicePolicy(rollback=DEADLINE)
+    api = service("api", Mode=ONE)
+
+    def both(data: bytes) -> DesiredStack:
+        uses = {"Configs": [mounted("Config", "shop_c", "/c")]}
+        web = service("web", Mode=ONE, policy=policy, container=uses)
+        return stack(api, web, configs=[content("shop_c", data)], policy=prune)
+
+    async with Rig(both(b"1")) as rig:
+        await rig.settle()
+        await update(rig, both(b"2"), seconds=60)
+        assert len(rig.revisions()) == len(rig.names(ObjectKind.CONFIG)) == 2
+        await update(rig, stack(api, policy=prune), seconds=120)
+
+        assert rig.revisions() == []
+        assert rig.names(ObjectKind.CONFIG) == []

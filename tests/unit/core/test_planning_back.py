@@ -216,6 +216,30 @@ def test_nothing_that_a_kept_revision_needs_is_removed() -> None:
     assert {CONFIG, SECRET} == {action.kind for action in plan(wanted, without).actions if action.kind.value != "network"}
 
 
+def test_revisions_go_with_their_service_and_what_they_need_after_them() -> None:
+    db, others = replace(NEEDY, service="shop_db"), body("db", stack="other", container=USES)
+    other = replace(NEEDY, service="other_db", body=others)
+    there = {"configs": [live_content("shop_c"), live_content("shop_s")], "networks": [live_network("shop_n")]}
+    wanted = stack(service("web", "web:1"), policy=StackPolicy(prune=True))
+    running = live(body("web", "web:1"))
+    gone = [("remove", "config", creation(db).name)]
+
+    assert steps(plan(wanted, seen(running, NEEDY, db, other, **there))) == [("remove", "config", "shop_s"), *gone]
+    both = seen(running, db)
+    both = replace(both, services={**both.services, "shop_db": live(body("db"))})
+    assert steps(plan(wanted, both)) == [("remove", "service", "shop_db")]
+    assert steps(plan(stack(service("web", "web:1")), seen(running, db))) == []  # without prune all of it stays
+
+
+def test_an_edit_that_no_node_can_take_is_told_and_not_planned() -> None:
+    node = {"ID": "n1", "Status": {"State": "ready"}, "Spec": {"Availability": "active", "Role": "worker"}}
+    wanted = service("web", "web:1", task={"Placement": {"Constraints": ["node.role==manager"]}})
+    action, notice = planned(snapshot(of("good", body("web", "web:1")), nodes=[node]), wanted)
+    assert action is None
+    assert notice is not None
+    assert notice.reason is Reason.IMPOSSIBLE
+
+
 def test_what_one_edit_brings_has_one_name() -> None:
     one, other = service("a"), service("b")
     first = ServicePlanner(stack(one, other), snapshot(), KNOWN, NEVER)
