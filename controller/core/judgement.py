@@ -20,6 +20,8 @@ _PAUSED = frozenset({"paused", "rollback_paused"})
 _ENDED = frozenset({"failed", "rejected", "complete", "orphaned"})  # `shutdown` is Swarm's own doing
 _AT_REST = _ENDED | {"running", "shutdown", "remove"}
 _ENDING = frozenset({"shutdown", "remove"})
+_GO_ON = "continue"
+OVERLOOKED_SECONDS = 1.0  # Swarm's updater stops in the instant in which it counts a failure too many
 _MAY_END = frozenset({"none", "on-failure"})  # restart conditions under which a task that ended well has done its work
 
 
@@ -33,13 +35,14 @@ class Look:
     policy: RollbackPolicy
     healthy_for: float = 0.0  # since when all replicas are up without a break; 0 where they are not
     idle_for: float = 0.0  # since the last progress
+    overlooked_for: float = 0.0  # since Swarm's updater goes on in spite of too many failures
     is_proven: bool = False  # it was stable before
     is_last: bool = False  # there is nothing to go back to from it
     evidence: Sequence[str] = ()  # what measurements say against it
     is_conclusive: bool = True  # every measurement answered
 
-    def at(self, *, healthy_for: float, idle_for: float) -> Look:
-        return replace(self, healthy_for=healthy_for, idle_for=idle_for)
+    def at(self, *, healthy_for: float, idle_for: float, overlooked_for: float = 0.0) -> Look:
+        return replace(self, healthy_for=healthy_for, idle_for=idle_for, overlooked_for=overlooked_for)
 
     @property
     def state(self) -> str:
@@ -58,7 +61,7 @@ def judge(look: Look) -> Judgement:
 
     While Swarm's updater is at work only measurements and the deadline speak: what fails then is the updater's to judge, by
     the rules of `update_config`. Its own rule (more failures than `max_failure_ratio`) goes on here after its `monitor` has
-    ended, until the revision is proven.
+    ended, until the revision is proven; of a task `monitor` ends long before the update does where `delay` lies between two.
     """
     desired = wanted_replicas(look.live)
     short = running(look) < desired
@@ -67,7 +70,7 @@ def judge(look: Look) -> Judgement:
         return Judgement(Turn.FOUND_BAD, f"its update is paused: {_error(look) or message}")
     if look.evidence:
         return Judgement(Turn.FOUND_BAD, "; ".join(look.evidence))
-    if look.state not in UPDATING and _fails(look, desired, short=short):
+    if (look.state not in UPDATING or look.overlooked_for >= OVERLOOKED_SECONDS) and _fails(look, desired, short=short):
         return Judgement(Turn.FOUND_BAD, f"{len(failures(look))} of its tasks failed: {_error(look)}")
     seconds = look.policy.deadline.total_seconds() + _announced(look)
     if short and look.idle_for >= seconds:
@@ -87,11 +90,19 @@ def _fails(look: Look, desired: int, *, short: bool) -> bool:
     """
     failed, config = failures(look), look.live["Spec"].get("UpdateConfig") or {}
     allowed = config.get("MaxFailureRatio", 0) * max(desired, 1)
-    if not (look.is_proven or look.is_last or config.get("FailureAction") == "continue"):
+    if not (look.is_proven or look.is_last or config.get("FailureAction") == _GO_ON):
         return bool(len(failed) > allowed)
     slots = {_slot(task) for task in failed}
     is_repeated, is_everywhere = len(failed) > len(slots), len(slots) >= max(desired, 2)
     return short and (is_repeated or (look.is_proven and is_everywhere)) and bool(len(failed) > max(allowed, 1))
+
+
+def is_overlooked(look: Look) -> bool:
+    """Whether Swarm's updater goes on although more failed than may: later than `monitor`, or in a task that it did not make."""
+    action = (look.live["Spec"].get("UpdateConfig") or {}).get("FailureAction")
+    if look.state != "updating" or look.is_proven or look.is_last or action == _GO_ON:
+        return False
+    return _fails(look, wanted_replicas(look.live), short=True)
 
 
 def _announced(look: Look) -> float:

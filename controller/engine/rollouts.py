@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from controller.core.canonical import Section
 from controller.core.diff import Difference, difference
-from controller.core.judgement import Judgement, Look, judge, running, sortable, wanted_replicas
+from controller.core.judgement import Judgement, Look, is_overlooked, judge, running, sortable, wanted_replicas
 from controller.core.planner import ServicePlanner
 from controller.core.replicas import ROLLED_BACK, UPDATING
 from controller.core.revisions import digest_of
@@ -92,6 +92,7 @@ class _Watch:
     best: int = -1  # the most replicas that were up at once since some were missing
     idle: float = 0.0
     healthy: float | None = None  # None: it was not so at the last look
+    overlooked: float | None = None  # likewise
     proven_at: float | None = None
 
 
@@ -217,7 +218,7 @@ class Rollouts:
         )
         watch = self._watch(subject.desired.name, number)
         _note(watch, look, _now())
-        return judge(look.at(healthy_for=watch.healthy or 0.0, idle_for=watch.idle))
+        return judge(look.at(healthy_for=watch.healthy or 0.0, idle_for=watch.idle, overlooked_for=watch.overlooked or 0.0))
 
     def _watch(self, service: str, number: int) -> _Watch:
         watch = self._watches.get(service)
@@ -241,7 +242,7 @@ def _note(watch: _Watch, look: Look, now: float) -> None:
     """Take up what a look shows, and the time since the last one."""
     passed, began = min(now - watch.seen_at, UNSEEN_SECONDS), (look.live.get("UpdateStatus") or {}).get("StartedAt", "")
     if began != watch.began:  # written anew, by whomever: what was seen before was of another update
-        watch.best, watch.healthy = -1, None
+        watch.best, watch.healthy, watch.overlooked = -1, None, None
     watch.seen_at, watch.began = now, began
     up = running(look)
     is_whole = up >= wanted_replicas(look.live)
@@ -249,10 +250,13 @@ def _note(watch: _Watch, look: Look, now: float) -> None:
         watch.idle, watch.best = 0.0, -1 if is_whole else up
     else:
         watch.idle += passed
-    if not is_whole or look.state in UPDATING:
-        watch.healthy = None
-    else:
-        watch.healthy = 0.0 if watch.healthy is None else watch.healthy + passed
+    watch.healthy = _grown(watch.healthy, passed) if is_whole and look.state not in UPDATING else None
+    watch.overlooked = _grown(watch.overlooked, passed) if is_overlooked(look) else None
+
+
+def _grown(lasted: float | None, passed: float) -> float:
+    """How long something has been so that is so again at this look."""
+    return 0.0 if lasted is None else lasted + passed
 
 
 def _is_other(subject: Subject, live: Json, revision: Revision) -> bool:

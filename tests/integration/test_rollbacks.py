@@ -31,9 +31,10 @@ def shop(
     policy: RollbackPolicy = DEADLINE,
     action: str = "pause",
     order: str = "start-first",
+    delay: int = 0,
     **parts: Any,
 ) -> DesiredStack:
-    updates = {"Parallelism": 1, "FailureAction": action, "Monitor": 5 * SECOND, "Order": order}
+    updates = {"Parallelism": 1, "FailureAction": action, "Monitor": 5 * SECOND, "Order": order, "Delay": delay * SECOND}
     return stack(service("web", image, Mode=WEB, UpdateConfig=updates, policy=ServicePolicy(rollback=policy), **parts))
 
 
@@ -92,6 +93,17 @@ async def test_a_bad_update_goes_back_and_is_not_tried_again(name: str) -> None:
         assert rig.writes == []  # the second time it is refused at once
         await update(rig, shop("web:3", container=container))
         assert (image(rig), rig.writes) == ("web:3", ["update service/shop_web"])
+
+
+async def test_what_fails_after_monitor_goes_back_before_the_next_replica_has_its_turn() -> None:
+    async with Rig(shop(delay=300)) as rig:
+        rig.sim.images["web:2"] = Behaviour(exits_after=8.0, exit_code=1)
+        await rig.settle()
+        await update(rig, shop("web:2", delay=300), seconds=14)
+
+        assert (image(rig), rig.writes) == ("web:1", ["update service/shop_web"] * 2)
+        assert "1 of its tasks failed" in rig.revisions()[-1].why
+        assert len(rig.sim.running("shop_web")) >= 3
 
 
 async def test_what_is_declared_stays_refused_for_the_next_controller() -> None:

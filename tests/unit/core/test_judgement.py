@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from controller.core.judgement import Judgement, Look, began, failures, judge, running, sortable, wanted_replicas
+from controller.core.judgement import Judgement, Look, began, failures, is_overlooked, judge, running, sortable, wanted_replicas
 from controller.core.rollout import Turn
 from controller.model.policy import RollbackPolicy
 from controller.model.spec import Json
@@ -156,6 +156,27 @@ def test_a_single_failure_is_one_too_many_until_it_is_proven() -> None:
 def test_while_swarm_is_at_work_failures_are_its_own_to_judge(state: str) -> None:
     service = web(state=state)
     assert judge(look(service, failed(service, 1), failed(service, 2))) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("state", "updates", "seconds", "is_bad"),
+    [
+        ("updating", {}, 1.0, True),
+        ("updating", {}, 0.9, False),
+        ("updating", {"FailureAction": "rollback"}, 1.0, True),
+        ("updating", {"FailureAction": "continue"}, 1.0, False),
+        ("updating", {"MaxFailureRatio": 0.5}, 1.0, False),
+        ("rollback_started", {}, 1.0, False),
+    ],
+)
+def test_what_fails_while_swarm_is_at_work_and_does_not_stop_it_counts(
+    state: str, updates: Json, seconds: float, is_bad: bool
+) -> None:
+    service = web(state=state, updates=updates)
+    seen = look(service, task(service, 2), failed(service, 1))
+    assert is_overlooked(seen) is (is_bad or seconds < 1.0)
+    lasting = seconds if is_overlooked(seen) else 0.0
+    assert (judge(replace(seen, overlooked_for=lasting)).turn is Turn.FOUND_BAD) is is_bad
 
 
 @pytest.mark.parametrize(("ratio", "count", "is_bad"), [(0.25, 1, False), (0.25, 2, True), (0.0, 1, True), (0.24, 1, True)])
