@@ -181,14 +181,14 @@ class PrivateEngine:
         return reference
 
     def push_nginx_image(self) -> str:
-        """Serve an image with the host's nginx likewise; it is started with `nginx -g "daemon off;"` and a configuration."""
+        """Serve an image with the host's nginx likewise: tiny_image.SERVE, or nginx with a configuration of one's own."""
         reference = f"{self.registry()}/nginx:1"
         if reference not in self._pushed:
             try:
                 root = tiny_image.nginx_root()
             except tiny_image.MissingProgramError as error:
                 raise EngineError(str(error)) from error
-            self.docker("import", "--change", "ENV PATH=/usr/sbin:/bin", "-", reference, input=root)
+            self.docker("import", "--change", "ENV PATH=/bin:/usr/sbin", "-", reference, input=root)
             self.docker("push", "--quiet", reference)
             self._pushed.add(reference)
         return reference

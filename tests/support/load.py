@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 
 PATIENCE_SECONDS = 5.0
@@ -26,11 +26,22 @@ class Reply:
 class Load:
     """Asks `address` for each of `hosts` (as the Host header) `rate` times a second, between `start` and `stop`.
 
-    The next request does not wait for the last one's answer: a server that stalls is not spared.
+    The next request does not wait for the last one's answer: a server that stalls is not spared. What fails is counted in
+    `counts` as a metric, `failed_requests_total` by host.
     """
 
-    def __init__(self, address: str, port: int, hosts: Sequence[str], *, rate: float = 50.0) -> None:
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        hosts: Sequence[str],
+        *,
+        rate: float = 50.0,
+        counts: MutableMapping[str, float] | None = None,
+    ) -> None:
         self._address, self._port, self._hosts, self._rate = address, port, hosts, rate
+        self._counts = {} if counts is None else counts
+        self._counts.update({_metric(host): 0.0 for host in hosts})
         self.replies: dict[str, list[Reply]] = defaultdict(list)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
@@ -72,6 +83,7 @@ class Load:
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
             text = f"{type(error).__name__} {error}"
         self.replies[host].append(Reply(at, time.monotonic() - at, status, text))
+        self._counts[_metric(host)] += status != 200
 
     async def _answer(self, host: str) -> tuple[int, str]:
         reader, writer = await asyncio.open_connection(self._address, self._port)
@@ -81,3 +93,7 @@ class Load:
             return int(head.split(b" ", 2)[1]), (await reader.read()).decode(errors="replace").strip()
         finally:
             writer.close()
+
+
+def _metric(host: str) -> str:
+    return f'failed_requests_total{{host="{host}"}}'

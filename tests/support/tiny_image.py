@@ -18,28 +18,36 @@ while :; do sleep 3600 & wait $!; done
 """
 HOLD = "/bin/hold"
 
-# A page on port 8000 that says $VERSION, and what is wrong with it: $FAULT, for the late ones $AFTER seconds from the start. A
-# file /behaviour, such as a config or a mount, is read after the environment.
+# nginx with a page on port 8000 that says $VERSION, and what is wrong with it: $FAULT, for the late ones $AFTER seconds from the
+# start. A file /behaviour, such as a config or a mount, is read after the environment.
 SERVE_SCRIPT = """#!/bin/sh
 trap 'exit 0' TERM INT
 [ -f /behaviour ] && . /behaviour
 [ "$FAULT" = crash ] && { echo "cannot start" >&2; exit 3; }
-mkdir -p /www/cgi-bin
-if [ "$FAULT" = errors ]; then
-    printf '#!/bin/sh\nprintf "Status: 500 Broken\\r\\n\\r\\n"\n' > /www/cgi-bin/index.cgi
-    chmod 755 /www/cgi-bin/index.cgi
-else
-    echo "$VERSION" > /www/index.html
-fi
-[ "$FAULT" = unhealthy ] || : > /www/well
-httpd -p 8000 -h /www
+[ "$FAULT" = errors ] && status=500
+[ "$FAULT" = unhealthy ] || : > /run/well
+mkdir -p /var/lib/nginx /var/log/nginx
+cat > /tmp/nginx.conf << END
+user root;
+pid /tmp/nginx.pid;
+error_log stderr warn;
+events {}
+http {
+    access_log off;
+    server {
+        listen 8000;
+        location / { default_type text/plain; return ${status:-200} "$VERSION\\n"; }
+    }
+}
+END
+nginx -c /tmp/nginx.conf || exit 2
 if [ -n "$AFTER" ]; then sleep "$AFTER" & wait $!; fi
 [ "$FAULT" = late-crash ] && exit 4
-[ "$FAULT" = late-unhealthy ] && rm /www/well
+[ "$FAULT" = late-unhealthy ] && rm /run/well
 while :; do sleep 3600 & wait $!; done
 """
 SERVE = "/bin/serve"
-IS_WELL = ("CMD", "test", "-e", "/www/well")  # its health check
+IS_WELL = ("CMD", "test", "-e", "/run/well")  # its health check
 
 
 class MissingProgramError(Exception):
@@ -49,45 +57,45 @@ class MissingProgramError(Exception):
 @cache
 def tiny_root() -> bytes:
     """A tar with busybox, a link for each of its applets and the HOLD script. Raises MissingProgramError."""
-    found = shutil.which("busybox")
-    if found is None:
-        raise MissingProgramError("busybox is not installed: apt-get install busybox-static")
-    applets = subprocess.run([found, "--list"], check=True, capture_output=True, text=True).stdout.split()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        _add_folders(tar)
-        _add(tar, "bin/busybox", Path(found).read_bytes(), mode=0o755)
-        for path, script in ((HOLD, HOLD_SCRIPT), (SERVE, SERVE_SCRIPT)):
-            _add(tar, path.lstrip("/"), script.encode(), mode=0o755)
-        _add(tar, "etc/passwd", b"root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", mode=0o644)
-        for applet in sorted({*applets} - {"busybox"}):
-            link = tarfile.TarInfo(f"bin/{applet}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            tar.addfile(link)
+        _add_busybox(tar)
     return buffer.getvalue()
 
 
 @cache
 def nginx_root() -> bytes:
-    """A tar with the host's nginx and the libraries that it needs. Raises MissingProgramError."""
+    """The same with the host's nginx, the libraries that it needs, and the SERVE script. Raises MissingProgramError."""
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
-        raise MissingProgramError("nginx is not installed: apt-get install nginx-light")
+        raise MissingProgramError("nginx is not installed: apt-get install nginx")
     listed = subprocess.run(["ldd", program], check=True, capture_output=True, text=True).stdout
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        _add_folders(tar)
-        for path in (program, *re.findall(r"(?:=> )?(/\S+) \(0x", listed)):
+        _add_busybox(tar)
+        for path in (program, *re.findall(r"(/\S+) \(0x", listed)):
             _add(tar, path.lstrip("/"), Path(path).read_bytes(), mode=0o755)
-        _add(tar, "etc/passwd", b"root:x:0:0:root:/:/bin/sh\n", mode=0o644)
+        _add(tar, SERVE.lstrip("/"), SERVE_SCRIPT.encode(), mode=0o755)
     return buffer.getvalue()
 
 
-def _add_folders(tar: tarfile.TarFile) -> None:
+def _add_busybox(tar: tarfile.TarFile) -> None:
+    found = shutil.which("busybox")
+    if found is None:
+        raise MissingProgramError("busybox is not installed: apt-get install busybox-static")
+    applets = subprocess.run([found, "--list"], check=True, capture_output=True, text=True).stdout.split()
     for folder in ("bin", "etc", "proc", "sys", "dev", "tmp", "run", "var"):
         entry = tarfile.TarInfo(folder)
         entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
         tar.addfile(entry)
+    _add(tar, "bin/busybox", Path(found).read_bytes(), mode=0o755)
+    _add(tar, HOLD.lstrip("/"), HOLD_SCRIPT.encode(), mode=0o755)
+    _add(tar, "etc/passwd", b"root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", mode=0o644)
+    _add(tar, "etc/group", b"root:x:0:\n", mode=0o644)
+    for applet in sorted({*applets} - {"busybox"}):
+        link = tarfile.TarInfo(f"bin/{applet}")
+        link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+        tar.addfile(link)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes, *, mode: int) -> None:

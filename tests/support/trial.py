@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,29 +27,57 @@ POLICY = {"rollback": {"deadline": "30s", "min_healthy": f"{PROVEN_SECONDS:g}s"}
 Service = Mapping[str, Any]
 
 
+class Sight:
+    """The Swarm at one moment."""
+
+    def __init__(self, services: Sequence[dict[str, Any]], configs: Sequence[dict[str, Any]]) -> None:
+        self._services = {entry["Spec"]["Name"].removeprefix(f"{STACK}_"): entry for entry in services}
+        self._configs = configs
+
+    def is_complete(self, *names: str) -> bool:
+        """Every replica runs, nothing else does, and Swarm's updater is at rest."""
+        return all(name in self._services and _is_complete(self._services[name]) for name in names)
+
+    def revisions(self, name: str) -> list[dict[str, str]]:
+        """The kept revisions' labels without their prefix, from the oldest."""
+        labels = [entry["Spec"].get("Labels") or {} for entry in self._configs]
+        own = [found for found in labels if found.get(f"{REVISION}service") == f"{STACK}_{name}"]
+        short = [{key.removeprefix(REVISION): text for key, text in found.items()} for found in own]
+        return sorted(short, key=lambda found: int(found["number"]))
+
+    def states(self, name: str) -> list[str]:
+        return [found["state"] for found in self.revisions(name)]
+
+
 class Trial:
     """A stack of services made by `page`, nginx before them, and a controller whose every write `proxy` sees."""
 
-    def __init__(self, engine: PrivateEngine, folder: Path, *, environment: Mapping[str, str] | None = None) -> None:
-        self.engine, self.folder = engine, folder
+    def __init__(
+        self,
+        engine: PrivateEngine,
+        folder: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        counts: MutableMapping[str, float] | None = None,
+    ) -> None:
+        """`environment` is the controller's, beside what it needs here; `counts` takes metrics of failed requests."""
+        self.engine, self.folder, self._counts = engine, folder, counts
         self.manifests = folder / "manifests"
         self.manifests.mkdir(parents=True)
-        self.image = f"{engine.registry()}/trial/page:1"
+        self.image = engine.push_nginx_image()
         self.proxy = Proxy(engine.socket, engine.folder / "trial.sock")
         given = {"DOCKER_HOST": self.proxy.host, "PRODBREAKER_RESYNC_SECONDS": str(RESYNC_SECONDS), **(environment or {})}
         self.controller = Controller({**engine.client_environment(), **given}, self.manifests, folder / "state")
         self.load: Load | None = None
-        self._files: dict[str, str] = {}
 
     def open(self, services: Mapping[str, Service], *, configs: Mapping[str, str] | None = None) -> None:
         """Deploy, wait until clients get the first pages, and let them ask on."""
-        self.engine.push_tiny_image("trial/page", "1")
         (self.manifests / "nginx.conf").write_text(_nginx_configuration())
         self.proxy.start()
         self.declare(services, configs=configs)
         self.controller.start()
-        self.wait(lambda: all(self.is_complete(name) for name in services), "the first deployment")
-        self.load = Load(self.engine.address, PORT, list(services))
+        self.wait(lambda: self.sight().is_complete(EDGE, *services), "the first deployment")
+        self.load = Load(self.engine.address, PORT, list(services), counts=self._counts)
         self.load.start()
         self.wait(lambda: all(self.pages(name) == {_version(services[name])} for name in services), "the first pages")
         time.sleep(PROVEN_SECONDS)
@@ -83,13 +111,13 @@ class Trial:
         }
 
     def declare(self, services: Mapping[str, Service], *, configs: Mapping[str, str] | None = None) -> None:
-        """Put the manifest in place in one step; a config's content goes into the file itself under its hash."""
+        """Put the manifest in place in one step, the files of its configs first."""
         for name, text in (configs or {}).items():
             (self.manifests / name).write_text(text)
         named = {name: {"file": name} for name in ("nginx.conf", *(configs or {}))}
         document = {
             "version": "3.8",
-            "services": {**services, EDGE: _edge(self.engine.push_nginx_image())},
+            "services": {**services, EDGE: _edge(self.image)},
             "networks": {"front": {}},
             "configs": named,
         }
@@ -107,43 +135,29 @@ class Trial:
         """Requests since `moment` (monotonic) that got no page."""
         return self.load.failed(name, moment) if self.load is not None else []
 
-    def service(self, name: str) -> dict[str, Any]:
-        found = self.engine.api("GET", f"/services?status=true&filters={_filter(f'{STACK}_{name}')}")
-        return next((entry for entry in found if entry["Spec"]["Name"] == f"{STACK}_{name}"), {})
+    def sight(self) -> Sight:
+        return Sight(self.engine.api("GET", "/services?status=true"), self.engine.api("GET", "/configs"))
 
-    def version(self, name: str) -> str:
-        """The version that the live spec asks for."""
-        environment = self.service(name)["Spec"]["TaskTemplate"]["ContainerSpec"].get("Env") or ()
-        return next((text.removeprefix("VERSION=") for text in environment if text.startswith("VERSION=")), "")
+    def tasks(self, name: str) -> frozenset[str]:
+        """Ids of all tasks that Swarm remembers of a service."""
+        service = self.engine.api("GET", f"/services/{STACK}_{name}")["ID"]
+        return frozenset(task["ID"] for task in self.engine.api("GET", "/tasks") if task["ServiceID"] == service)
 
-    def is_complete(self, name: str) -> bool:
-        """Every replica runs, nothing else does, and Swarm's updater is at rest."""
-        entry = self.service(name)
-        if not entry or (entry.get("UpdateStatus") or {}).get("State") in {"updating", "rollback_started"}:
-            return False
-        counts = entry["ServiceStatus"]
-        return bool(counts["RunningTasks"] == counts["DesiredTasks"] == REPLICAS or (name == EDGE and counts["RunningTasks"]))
-
-    def revisions(self, name: str) -> list[dict[str, str]]:
-        """The kept revisions' labels without their prefix, from the oldest."""
-        found = [
-            {key.removeprefix(REVISION): text for key, text in (entry["Spec"].get("Labels") or {}).items()}
-            for entry in self.engine.api("GET", "/configs")
-        ]
-        own = [labels for labels in found if labels.get("service") == f"{STACK}_{name}"]
-        return sorted(own, key=lambda labels: int(labels["number"]))
-
-    def states(self, name: str) -> list[str]:
-        return [labels["state"] for labels in self.revisions(name)]
+    def calls(self) -> list[tuple[Call, str]]:
+        """The controller's writes since the last `proxy.clear()`: `update trial_web`, `revision 2 of trial_web failed`."""
+        return [(call, _in_words(call)) for call in self.proxy.writes()]
 
     def writes(self) -> list[str]:
-        """The controller's writes since the last `proxy.clear()`: `update trial_web`, `revision 2 of trial_web failed`."""
-        return [_in_words(call) for call in self.proxy.writes()]
+        return [text for _, text in self.calls()]
 
     def wait(self, condition: Callable[[], bool], what: str, *, seconds: float = 60.0, hold: float = 0.0) -> None:
-        if not processes.wait_until(condition, seconds=seconds, pause=0.1, hold=hold):
+        if not processes.wait_until(condition, seconds=seconds, pause=0.2, hold=hold):
             told = [line for line in self.controller.lines() if line.get("event") != "pass"][-12:]
             raise AssertionError(f"not within {seconds} s: {what}; writes: {self.writes()}; log: {told}")
+
+    def is_told(self, text: str) -> bool:
+        """Whether the controller's log says why it leaves something alone, or what it decided, in these words."""
+        return any(text in f"{line.get('message')} {line.get('reason')}" for line in self.controller.lines())
 
     def quiet(self, seconds: float) -> Sequence[str]:
         """What the controller writes within so long."""
@@ -166,10 +180,12 @@ def _edge(image: str) -> Service:
 
 
 def _nginx_configuration() -> str:
-    """The project's own, that asks the service which the Host header names in place of `web`."""
+    """The project's own, that asks the service which the Host header names in place of `web`, and keeps no log of it."""
     text = (ROOT / "nginx/shop.conf").read_text()
-    assert "set $web web;" in text
-    return text.replace("set $web web;", "set $web $host;")
+    for old, new in (("set $web web;", "set $web $host;"), ("access_log /dev/stdout json;", "access_log off;")):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
 
 
 def _version(service: Service) -> str:
@@ -177,8 +193,10 @@ def _version(service: Service) -> str:
     return version
 
 
-def _filter(name: str) -> str:
-    return "%7B%22name%22%3A%5B%22" + name + "%22%5D%7D"
+def _is_complete(entry: dict[str, Any]) -> bool:
+    counts, state = entry["ServiceStatus"], (entry.get("UpdateStatus") or {}).get("State")
+    wanted = entry["Spec"]["Mode"]["Replicated"]["Replicas"]
+    return bool(counts["RunningTasks"] == counts["DesiredTasks"] == wanted and state not in {"updating", "rollback_started"})
 
 
 def _in_words(call: Call) -> str:
