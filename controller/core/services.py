@@ -196,7 +196,10 @@ def _reason(wish: Wish, live: Json, ground: Ground) -> Reason:
     if wish.instead:  # without a label: docker's, and so what Swarm itself went back to
         return Reason.DRIFT if digest_of(live) in ("", wish.digest) else Reason.ROLLBACK
     before = digest_of(live) or ground.knowledge.applied.get(wish.service.name)
-    return Reason.DRIFT if before in (None, wish.digest) else Reason.EDITED
+    latest = next(reversed(ground.histories.get(wish.service.name, ())), None)
+    # The last revision that went live, once proven, is undone by hand alone, whatever label an older spec has brought back.
+    was_there = latest is not None and latest.digest == wish.digest and latest.state is RevisionState.STABLE
+    return Reason.DRIFT if was_there or before in (None, wish.digest) else Reason.EDITED
 
 
 def _held(wanted: DesiredService, reason: Reason, live: Json, found: Difference, *, may_interrupt: bool) -> Notice | None:

@@ -76,6 +76,21 @@ async def test_resume_and_an_edit_free_what_is_held() -> None:
         assert rig.status("shop_web").sync is Sync.SYNCED
 
 
+async def test_an_older_label_that_a_hand_brings_back_makes_no_edit_of_a_correction() -> None:
+    async with Rig(shop()) as rig:
+        await rig.settle()
+        rig.declare(shop("nginx:2"))
+        await rig.settle(60)
+        for _ in range(5):
+            live = rig.live("shop_web")
+            rig.sim.update(ObjectKind.SERVICE, "shop_web", live["Version"]["Index"], live["Spec"], rollback="previous")
+            rig.edit("shop_web", by_hand)  # which takes away what Swarm said of its rollback
+            await asyncio.sleep(20)
+
+        assert rig.service_writes == [UPDATE] * 3
+        assert "held since" in rig.status("shop_web").message
+
+
 async def test_another_controller_goes_on_with_what_was_spent() -> None:
     sim = Simulator()
     async with Rig(shop(), sim=sim) as rig:
