@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,14 +12,14 @@ import pytest
 from controller.core.revisions import config_name
 from controller.engine.pausing import set_paused
 from controller.model.plan import ObjectKind
-from controller.model.policy import BudgetPolicy, DriftMode, RollbackPolicy, ServicePolicy, StackPolicy
+from controller.model.policy import BudgetPolicy, Condition, DriftMode, RollbackPolicy, ServicePolicy, StackPolicy
 from controller.model.revision import RevisionState
 from controller.model.spec import DesiredStack, Json
 from controller.model.status import Health, Sync
 from controller.simulator.behaviour import CRASHING, Behaviour
 from controller.simulator.faults import Fault, Site
 from controller.simulator.refusals import out_of_sequence
-from tests.integration.test_rollbacks import DEADLINE, SECOND, image, shop, states, update
+from tests.integration.test_rollbacks import DEADLINE, SECOND, Scripted, image, shop, states, update
 from tests.support.rig import Rig
 from tests.support.specs import content, mounted, network, service, stack
 
@@ -211,6 +212,38 @@ async def test_with_nothing_to_go_back_to_a_failure_that_is_overcome_counts_for_
         assert states_of(rig) == [SUPERSEDED, STABLE]
 
 
+async def test_what_was_in_doubt_when_it_was_replaced_is_nothing_to_go_back_to() -> None:
+    signals = Scripted()
+    slow = RollbackPolicy(deadline=DEADLINE.deadline, conditions=(Condition("errors", wait=timedelta(seconds=60)),))
+    async with Rig(shop(policy=slow), signals=signals) as rig:
+        rig.sim.images["web:3"] = CRASHING
+        await rig.settle()
+        await update(rig, shop("web:2", policy=slow), seconds=5)
+        signals.is_bad = True
+        await asyncio.sleep(30)
+        assert states_of(rig) == [STABLE, RevisionState.PROGRESSING]
+        await update(rig, shop("web:3", policy=slow), seconds=200)
+
+        assert (image(rig), states_of(rig)) == ("web:1", [STABLE, SUPERSEDED, QUARANTINED])
+
+
+async def test_swarms_rollback_may_take_as_long_as_its_restarts_are_delayed() -> None:
+    """It tells the end of its rollback while a replica still waits for its restart."""
+    rests: dict[str, Any] = {"action": "rollback", "order": "stop-first", "task": {"RestartPolicy": {"Delay": 50 * SECOND}}}
+    async with Rig(shop(**rests)) as rig:
+        rig.sim.images["web:2"] = CRASHING
+        await rig.settle()
+        await update(rig, shop("web:2", **rests), seconds=20)
+        rig.sim.kill(rig.sim.running("shop_web")[0].id)
+        await asyncio.sleep(35)
+        assert len(rig.sim.running("shop_web")) < 3
+        await asyncio.sleep(200)
+
+        assert (image(rig), len(rig.sim.running("shop_web"))) == ("web:1", 3)
+        assert (states_of(rig), rig.revisions()[-1].is_back) == ([STABLE, QUARANTINED], True)
+        assert rig.service_writes == ["update service/shop_web"]
+
+
 # Replicas
 
 
@@ -335,6 +368,20 @@ async def test_who_rolls_back_to_what_was_not_proven_gets_what_was_chosen() -> N
 
         assert (image(rig), states_of(rig)) == ("web:2", [STABLE, SUPERSEDED, QUARANTINED])
         assert rig.writes == []
+
+
+async def test_who_rolls_back_in_docker_and_forth_again_is_not_overruled_either() -> None:
+    async with Rig(one()) as rig:
+        await rig.settle()
+        await update(rig, one("web:2"), seconds=300)
+        docker_rollback(rig)
+        await asyncio.sleep(60)
+        rig.forget()
+        docker_rollback(rig)
+        await asyncio.sleep(300)
+
+        assert (image(rig), states_of(rig)) == ("web:2", [STABLE, QUARANTINED])
+        assert rig.service_writes == []
 
 
 @pytest.mark.parametrize("mode", list(DriftMode))
