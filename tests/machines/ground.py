@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from controller.engine import by_hand
+from controller.engine.memory import Memory
 from controller.engine.pausing import set_paused
 from controller.errors import ProdBreakerError, SignalsUnavailableError
 from controller.model.plan import ObjectKind
@@ -24,7 +26,7 @@ from tests.machines.loop import VirtualLoop
 from tests.machines.process import Process
 from tests.machines.scenery import IMAGES, Want, Wishes
 from tests.support.fakes import FakeJournal, LoopClock
-from tests.support.rig import CALL_SECONDS
+from tests.support.rig import CALL_SECONDS, OPTIONS
 from tests.support.specs import STACK
 
 T = TypeVar("T")
@@ -71,6 +73,8 @@ class Ground:
     loop: VirtualLoop = field(default_factory=VirtualLoop)
     processes: list[Process] = field(default_factory=list)
     write_faults: list[Fault] = field(default_factory=list)  # of the next writes
+    list_faults: list[Fault] = field(default_factory=list)  # of the next lists
+    stale_lists: list[list[Json]] = field(default_factory=list)  # that the next lists of services answer with
     races: list[Callable[[], None]] = field(default_factory=list)  # between the next writes' sending and their arrival
     started: int = 0
     dead: list[Process] = field(default_factory=list)
@@ -151,6 +155,28 @@ class Ground:
             if not paused:
                 self.laws.resumed(target)
 
+    def repeatedly(self, key: str, change: Callable[[Json], Json], *, times: int, pause: float) -> None:
+        """As a script does it that knows nothing of us."""
+        for _ in range(times):
+            self.meddle(key, change)
+            self.pass_time(pause)
+
+    def roll_back(self, key: str, *, to: int | None) -> None:
+        """As `prodbreaker rollback` does it."""
+        desired = self.wishes.stack()
+        memory = Memory(FakeJournal(), monotonic=self.loop.time)
+        with contextlib.suppress(ProdBreakerError):
+            order = self.run(by_hand.roll_back(self.operator, memory, desired, desired.services[key], OPTIONS, to=to))
+            if order.actions:
+                self.laws.ordered(key, is_release=False)
+
+    def release(self, key: str) -> None:
+        """As `prodbreaker release` does it."""
+        with contextlib.suppress(ProdBreakerError):
+            order = self.run(by_hand.release(self.operator, f"{STACK}_{key}"))
+            if order.actions:
+                self.laws.ordered(key, is_release=True)
+
     # Processes
 
     def process(self, number: int) -> Process:
@@ -211,6 +237,12 @@ class Ground:
                     self.races.pop()()
             if self.write_faults:
                 fault = self.write_faults.pop()
+        elif site.operation == "list" and self.list_faults:
+            fault = self.list_faults.pop()
+        elif site == Site("list", ObjectKind.SERVICE.value, site.nth) and self.stale_lists:
+            listed = self.stale_lists.pop()
+            self.swarm.note_read(listed)
+            fault = Fault(delay=CALL_SECONDS, distort=lambda _: listed)
         return fault
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.core.lease import LEASE_NAME
@@ -27,11 +27,12 @@ from controller.simulator.faults import Site
 from controller.simulator.records import Content, Service, UpdateState
 from tests.machines.ledger import CALL, HAND, RecordedSwarm, Write
 from tests.machines.process import LEASE_SECONDS, Process
-from tests.machines.scenery import BUDGET, DEADLINE_SECONDS, KEYS, TOKEN, Wishes
+from tests.machines.scenery import BUDGET, DEADLINE_SECONDS, GOOD, KEYS, TOKEN, Wishes
 from tests.support.specs import STACK
 
 UNDER_WAY = (UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED)
 REFUSED = (RevisionState.FAILED, RevisionState.QUARANTINED)
+_NUMBER = "prodbreaker.rev.number"
 LATE_SECONDS = 40.0  # how long after an edit a write may still arrive that was decided before it: a call may hang for 20
 
 Essence = tuple[Any, ...]  # of a spec, what a person would call its version
@@ -45,8 +46,15 @@ class Term:
     began: float
     essence: Essence | None  # as declared; None: not declared any more
     replicas: int = 0
-    written: list[Written] = field(default_factory=list)  # by controllers, each once as long as it does not change
-    is_first: bool = True  # nothing was written for it yet
+    strategy: tuple[str, ...] = ()
+    is_first: bool = True  # what is declared was not written yet
+    goes_back: bool = False  # an operator ordered it
+    last: Written | None = None  # by a controller
+    before: tuple[Written, ...] = ()  # what controllers wrote before that, and left
+    has_way_back: bool = True  # nobody has gone back yet
+
+    def asks_the_same(self, other: Term) -> bool:
+        return (self.essence, self.replicas, self.strategy) == (other.essence, other.replicas, other.strategy)
 
 
 class Laws:
@@ -54,6 +62,7 @@ class Laws:
         self._swarm, self._processes = swarm, processes
         swarm.ledger.on_write = self._judge
         self.violations: list[str] = []
+        self.is_blamable = False  # something went wrong that may look as if a good revision were bad
         self.writes = 0
         self._wishes = Wishes({})
         self._terms: dict[str, list[Term]] = {}
@@ -61,6 +70,7 @@ class Laws:
         self._excuses: list[float] = []  # when counters of corrections may have been lost
         self._stale: dict[tuple[str, str], tuple[int, Json]] = {}
         self._ever: dict[str, set[Essence]] = {}  # what ran or was declared of a service
+        self._told: dict[str, tuple[str, float]] = {}  # who wrote a config last, and when
         self._existed: set[str] = set()
         self._spec_written: dict[str, float] = {}
         self._lease_written: float = -1.0
@@ -72,14 +82,20 @@ class Laws:
         for key in KEYS:
             name, want = f"{STACK}_{key}", wishes.services.get(key)
             essence = declared_essence(key, wishes) if want else None
-            replicas = want.replicas if want else 0
+            fresh = Term(self._swarm.now, essence, *((want.replicas, (want.failure_action, want.order)) if want else ()))
             terms = self._terms.setdefault(name, [])
-            policies_differ = key in self._wishes.services and want != self._wishes.services[key]
-            if not terms or (terms[-1].essence, terms[-1].replicas) != (essence, replicas) or policies_differ:
-                terms.append(Term(self._swarm.now, essence, replicas))
+            if not terms or not fresh.asks_the_same(terms[-1]):
+                terms.append(fresh)
             if essence is not None:
                 self._ever.setdefault(name, set()).add(essence)
         self._wishes = wishes
+
+    def ordered(self, key: str, *, is_release: bool) -> None:
+        """An operator had a service released, or go back: both may follow from it, once."""
+        terms = self._terms[f"{STACK}_{key}"]
+        fresh = Term(self._swarm.now, terms[-1].essence, terms[-1].replicas, terms[-1].strategy)
+        terms.append(replace(fresh, is_first=is_release, goes_back=not is_release))
+        self.resumed(f"{STACK}/{key}")
 
     def resumed(self, target: str) -> None:
         """Somebody freed what was held, of a stack or a service."""
@@ -119,6 +135,8 @@ class Laws:
         if write.kind is ObjectKind.CONFIG and write.name == LEASE_NAME:
             self._lease_written = self._swarm.now
             return
+        if isinstance(write.before, Content) and not write.refusal:
+            self._told[write.object_id] = (write.who, write.at)
         if write.who == HAND:
             self._by_hand(write)
             return
@@ -129,6 +147,8 @@ class Laws:
         if write.kind is ObjectKind.SERVICE:
             self._service(write)
             self._spec_written[write.name] = write.at
+        elif write.name.startswith("prodbreaker_rev_"):
+            self._verdict(write)
         self._no_token(write)
 
     def _by_hand(self, write: Write) -> None:
@@ -162,13 +182,12 @@ class Laws:
         if term is None:
             self._found(f"{write.who} writes a spec of {write.name} that nobody declared: {essence}")
             return
-        written = essence, after.spec["Labels"].get(REVISION_LABEL, "")
-        is_edit = essence == term.essence and term.is_first
-        is_way_back = bool(term.written) and written not in term.written
+        asked = (essence, after.replicas, strategy(after.spec))
+        is_edit = asked == (term.essence, term.replicas, term.strategy) and (term.is_first or self._is_unproven(write))
         is_new = write.verb is Verb.CREATE and write.name not in self._existed
         self._existed.add(write.name)
+        is_way_back = self._goes_back(write, (essence, after.spec["Labels"].get(REVISION_LABEL, "")), term, is_edit=is_edit)
         self._updater(write, is_allowed=is_edit or is_way_back)
-        self._order(write, written, term)
         self._quarantine(write)
         if is_edit:
             self._corrections.pop(write.name, None)
@@ -176,12 +195,23 @@ class Laws:
         elif not is_new:
             self._count(write)
 
+    def _is_unproven(self, write: Write) -> bool:
+        """An edit is written again where a hand has brought back the spec before it and nobody can tell that it ever ran."""
+        before, digest = write.before, write.body["Labels"].get(REVISION_LABEL)
+        if not isinstance(before, Service) or before.spec["Labels"].get(REVISION_LABEL) in (None, digest):
+            return False
+        newest = next((item for item in reversed(self.history(write.name)) if item.digest == digest), None)
+        return newest is not None and newest.state is RevisionState.PROGRESSING
+
     def _placed(self, write: Write, after: Service) -> tuple[Essence, Term | None]:
         """Which edit a write belongs to: the latest if it can be, else one that was in force when it was decided."""
         essence = self.essence(after.spec)
         recent = self._recent(write)
         latest = recent[-1]
-        if essence == latest.essence or (essence in self._ever.get(write.name, ()) and not latest.is_first):
+        is_declared = essence == latest.essence
+        if len(recent) > 1 and is_declared and latest.goes_back and latest.last is None:
+            return essence, recent[-2]  # it was on its way when an operator ordered to go back
+        if is_declared or (essence in self._ever.get(write.name, ()) and not latest.is_first):
             return essence, latest
         late = next((term for term in reversed(recent) if term.essence == essence), None)
         return essence, late or (latest if essence in self._ever.get(write.name, ()) else None)
@@ -199,19 +229,28 @@ class Laws:
         if state in UNDER_WAY and not is_allowed:
             self._found(f"P6 {write.who} writes {write.name} while it is {state}, and it is neither an edit nor the way back")
 
-    def _order(self, write: Write, written: Written, term: Term) -> None:
-        if term.written and term.written[-1] == written:
-            return
-        if written in term.written:
-            self._found(f"P6 {write.who} writes {write.name} to and fro: {term.written} and again {written}")
-        elif len(term.written) + (not term.written and written[0] != term.essence) > 1:
-            self._found(f"P6 {write.who} writes a third spec of {write.name}: after {term.written} {written}")
-        term.written.append(written)
+    def _goes_back(self, write: Write, written: Written, term: Term, *, is_edit: bool) -> bool:
+        """Whether a write is the way back, of which an edit has one at most; afterwards nothing else is written any more."""
+        if written == term.last:
+            return False
+        if written in term.before:
+            self._found(f"P6 {write.who} writes {write.name} to and fro: {term.before}, {term.last} and again {written}")
+        elif not is_edit and not term.has_way_back:
+            self._found(f"P6 {write.who} writes another spec of {write.name} after the way back: {term.last}, then {written}")
+        term.before += (term.last,) if term.last else ()
+        term.last = written
+        if is_edit:
+            return False
+        term.has_way_back = False
+        return True
 
     def _quarantine(self, write: Write) -> None:
         digest = (write.body.get("Labels") or {}).get(REVISION_LABEL, "")
         newest = next((item for item in reversed(self.history(write.name)) if item.digest == digest), None)
-        if newest is not None and newest.state in REFUSED:
+        if newest is None or newest.state not in REFUSED:
+            return
+        by, at = self._told.get(newest.config_id, (write.who, 0.0))
+        if by == write.who or at < write.sent.at - LATE_SECONDS:  # what others write is seen a little later
             self._found(f"quarantine: {write.who} writes {write.name} as its revision {newest.number}, which is {newest.state}")
 
     def _count(self, write: Write) -> None:
@@ -223,11 +262,37 @@ class Laws:
         if len(counted) > BUDGET.actions + excused:
             self._found(f"P7 {write.name} was put right {len(counted)} times within {window:g} s: {counted}")
 
+    def _verdict(self, write: Write) -> None:
+        """Nobody blames a revision for what it did not do."""
+        labels = write.body.get("Labels") or {}
+        if self.is_blamable or labels.get("prodbreaker.rev.state") not in REFUSED:
+            return
+        kept = next(item for item in self.history(labels["prodbreaker.rev.service"]) if str(item.number) == labels[_NUMBER])
+        image, why = kept.body["TaskTemplate"]["ContainerSpec"]["Image"], labels.get("prodbreaker.rev.why", "")
+        if image in GOOD and "goes back together" not in why and "rolled back" not in why:
+            self._found(f"innocence: {write.who} finds {kept.service} {kept.number} ({image}) bad: {why}")
+
     def _no_token(self, write: Write) -> None:
         labels = write.body.get("Labels") or {}
         ours = {key: text for key, text in labels.items() if key.startswith("prodbreaker.")}
         if TOKEN in f"{write.name}{ours}":
             self._found(f"P8 a label of {write.kind} {write.name} holds the token: {ours}")
+
+    def look_for_tokens(self) -> None:
+        """In all that is told or kept for people."""
+        for process in self._processes:
+            told = {
+                "the journal": (process.journal.passes, process.journal.actions, process.journal.kept, process.journal.known),
+                "the board": process.world.board.statuses(),
+                "an incident": process.world.incidents.open_ones(),
+            }
+            for where, text in told.items():
+                if TOKEN in str(text):
+                    self._found(f"P8 {where} of {process.name} holds the token")
+        for key in KEYS:
+            for revision in self.history(f"{STACK}_{key}"):
+                if TOKEN in str((revision.why, revision.noise, revision.changes)):
+                    self._found(f"P8 revision {revision.number} of {key} tells the token: {revision.why} {revision.changes}")
 
     # What is there
 
@@ -261,6 +326,10 @@ class Laws:
 
     def _found(self, text: str) -> None:
         self.violations.append(f"{self._swarm.now:.3f} {text}")
+
+
+def strategy(spec: Json) -> tuple[str, ...]:
+    return spec["UpdateConfig"]["FailureAction"], spec["UpdateConfig"]["Order"]
 
 
 def declared_essence(key: str, wishes: Wishes) -> Essence:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -73,10 +73,15 @@ class RecordedSwarm(Simulator):
 
     def list_objects(self, kind: ObjectKind, filters: Filters | None = None, *, status: bool = True) -> list[Json]:
         found = super().list_objects(kind, filters, status=status)
-        call = CALL.get()
-        if call is not None and kind in (ObjectKind.SERVICE, ObjectKind.CONFIG):
-            self._read.update((call.who, item["ID"], item["Version"]["Index"]) for item in found)
+        if kind in (ObjectKind.SERVICE, ObjectKind.CONFIG):
+            self.note_read(found)
         return found
+
+    def note_read(self, found: Iterable[Json]) -> None:
+        """Whoever is calling has read these."""
+        call = CALL.get()
+        if call is not None:
+            self._read.update((call.who, item["ID"], item["Version"]["Index"]) for item in found)
 
     def create(self, kind: ObjectKind, body: Json, *, api: tuple[int, int] | None = None) -> str:
         with self._noted(Verb.CREATE, kind, body.get("Name", ""), 0, body):

@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from controller.model.plan import ObjectKind
 from controller.model.spec import Json
 from tests.machines.ground import WRITE_FAULTS, Ground
 from tests.machines.peace import keep_peace, quiesce
@@ -98,6 +99,10 @@ class SwarmMachine(RuleBasedStateMachine):
     def set_the_environment_by_hand(self, number: int) -> None:
         self._meddle(number, lambda spec: with_container(spec, Env=["MODE=by hand"]))
 
+    @rule(number=numbers, times=st.integers(2, 5), pause=st.sampled_from((3.0, 12.0)))
+    def meddle_repeatedly(self, number: int, times: int, pause: float) -> None:
+        self.ground.repeatedly(self.ground.key(number), with_label, times=times, pause=pause)
+
     @rule(number=numbers)
     def remove_by_hand(self, number: int) -> None:
         self.ground.remove(self.ground.key(number))
@@ -115,6 +120,7 @@ class SwarmMachine(RuleBasedStateMachine):
 
     @rule(number=numbers, count=st.integers(1, 3))
     def fail_tasks(self, number: int, count: int) -> None:
+        self.ground.laws.is_blamable = True
         live = self.ground.live(self.ground.key(number))
         if live is not None:
             for task in self.ground.swarm.running(live.name)[:count]:
@@ -123,6 +129,7 @@ class SwarmMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.ground.nodes > 1)
     @rule(number=st.integers(2, 3))
     def lose_a_node(self, number: int) -> None:
+        self.ground.laws.is_blamable = True
         self.ground.swarm.fail_node(f"node{min(number, self.ground.nodes)}", noticed_after=8.0)
 
     @precondition(lambda self: self.ground.nodes > 1)
@@ -132,20 +139,30 @@ class SwarmMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(1, 3), availability=st.sampled_from(("drain", "active")))
     def drain(self, number: int, availability: str) -> None:
+        self.ground.laws.is_blamable = True
         self.ground.swarm.set_availability(f"node{min(number, self.ground.nodes)}", availability)
 
     @rule(image=good_images, kind=st.sampled_from(tuple(IMAGES)))
     def turn_an_image(self, image: str, kind: str) -> None:
         """What ran well before does not from now on, or does again."""
+        self.ground.laws.is_blamable = True
         self.ground.swarm.images[image] = IMAGES[kind]
 
     @rule(is_bad=st.booleans(), is_away=st.booleans())
     def measure(self, *, is_bad: bool, is_away: bool) -> None:
+        self.ground.laws.is_blamable = True
         self.ground.signals.is_bad, self.ground.signals.is_away = is_bad, is_away
 
     @rule(kinds=st.lists(st.sampled_from(tuple(WRITE_FAULTS)), min_size=1, max_size=3))
     def fail_writes(self, kinds: list[str]) -> None:
         self.ground.write_faults.extend(WRITE_FAULTS[kind] for kind in kinds)
+
+    @rule(count=st.integers(1, 3), is_stale=st.booleans())
+    def fail_lists(self, count: int, *, is_stale: bool) -> None:
+        if is_stale:
+            self.ground.stale_lists.extend([self.ground.swarm.list_objects(ObjectKind.SERVICE)] * count)
+        else:
+            self.ground.list_faults.extend([WRITE_FAULTS["500 before"]] * count)
 
     @rule(seconds=st.sampled_from((0.5, 5.0, 40.0)))
     def take_the_engine_away(self, seconds: float) -> None:
@@ -190,6 +207,14 @@ class SwarmMachine(RuleBasedStateMachine):
     def resume(self, number: int) -> None:
         self.ground.pause(self._target(number), paused=False)
 
+    @rule(number=numbers, to=st.none() | st.integers(1, 3))
+    def roll_back(self, number: int, to: int | None) -> None:
+        self.ground.roll_back(self.ground.key(number), to=to)
+
+    @rule(number=numbers)
+    def release(self, number: int) -> None:
+        self.ground.release(self.ground.key(number))
+
     # Time
 
     @rule(seconds=st.sampled_from((0.002, 0.1, 1.0, 4.0, 12.0, 35.0, 70.0, 130.0)))
@@ -214,6 +239,7 @@ class SwarmMachine(RuleBasedStateMachine):
             if not ground.laws.violations:
                 quiesce(ground)
                 why = keep_peace(ground)
+                ground.laws.look_for_tokens()
                 assert not ground.laws.violations, "\n".join(ground.laws.violations)
                 assert not why, f"no peace: {why}"
         finally:
@@ -233,6 +259,10 @@ class SwarmMachine(RuleBasedStateMachine):
 
     def _target(self, number: int) -> str:
         return STACK if number == len(KEYS) else f"{STACK}/{self.ground.key(number)}"
+
+
+def with_label(spec: Json) -> Json:
+    return {**spec, "Labels": {**spec["Labels"], "by": "hand"}}
 
 
 def with_container(spec: Json, **parts: Any) -> Json:

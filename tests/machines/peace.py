@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from controller.model.revision import RevisionState
 from controller.model.status import ServiceStatus, Sync
 from controller.simulator.records import Service
 from tests.machines.ground import Ground
 from tests.machines.laws import REFUSED, UNDER_WAY
-from tests.machines.scenery import GOOD, IMAGES
+from tests.machines.scenery import GOOD, HOPELESS, IMAGES
 from tests.support.specs import STACK
 
 BOUND_SECONDS = 900.0  # the longest a brake holds, the queue's longest pause, two deadlines and a rollout
@@ -20,6 +21,8 @@ def quiesce(ground: Ground) -> None:
     """Take away every fault; what is declared stays as it is."""
     ground.write_faults.clear()
     ground.races.clear()
+    ground.list_faults.clear()
+    ground.stale_lists.clear()
     ground.signals.is_bad = ground.signals.is_away = False
     ground.swarm.images.update(IMAGES)
     ground.swarm.bring_back()
@@ -78,10 +81,12 @@ def _service(ground: Ground, key: str, status: ServiceStatus) -> str:
     is_held = "held since" in status.message
     if is_held:
         return "" if status.sync is Sync.OUT_OF_SYNC else "it is held and called synced"
-    if live is None:
-        return "is not there"
+    if live is None:  # what is refused, and has nothing in its place, is not made anew
+        return "" if "nothing earlier was stable" in status.message else "is not there"
     if why := _accounted_for(ground, key, live, status):
         return why
+    if "so what runs is left as it is" in status.message:
+        return ""
     if live.replicas != term.replicas:
         return f"has {live.replicas} replicas"
     return _runs(ground, live)
@@ -96,6 +101,9 @@ def _accounted_for(ground: Ground, key: str, live: Service, status: ServiceStatu
     if not refused:
         if essence != declared:
             return "differs from what is declared, and that was never found bad"
+        stable = [kept for item, kept in zip(history, essences, strict=True) if item.state is RevisionState.STABLE]
+        if set(stable) - {declared} and live.image in HOPELESS and live.replicas:
+            return "is bad, and what was stable before it does not come back"
         return "" if status.sync is Sync.SYNCED else "is as declared and not called so"
     if status.sync is Sync.SYNCED and essence == declared:
         return ""  # refused was another spec of the same essence

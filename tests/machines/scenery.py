@@ -29,6 +29,7 @@ IMAGES: Mapping[str, Behaviour] = {
     "ends:1": Behaviour(exits_after=3.0),
     "noisy:1": Behaviour(),  # every measurement says so while it is live
 }
+HOPELESS = ("crash:1", "sick:1", "gone:1", "stuck:1")  # no task of these ever runs
 GOOD = ("good:1", "good:2", "good:3", "slow:1")
 
 DEADLINE_SECONDS = 30.0
