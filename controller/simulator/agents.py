@@ -27,6 +27,7 @@ class Agents:
         self._images = images
         self._local_node = local_node
         self._timers: dict[str, Timer] = {}
+        self._lost: set[str] = set()  # nodes that are cut off, whether or not the manager has noticed
 
     def task_written(self, old: Task | None, new: Task | None) -> None:
         """React to what the manager wants: called after every task write."""
@@ -48,16 +49,24 @@ class Agents:
 
     def node_lost(self, node_id: str) -> None:
         """The node's tasks stand still: nothing is reported from there any more."""
+        self._lost.add(node_id)
         for task in self._store.tasks_of_node(node_id):
             self._cancel(task.id)
 
     def node_back(self, node_id: str) -> None:
-        """What was to be stopped meanwhile is stopped now; the others go on."""
+        """What was to be stopped meanwhile is stopped now; the others go on from the step that they were at."""
+        self._lost.discard(node_id)
         for task in self._store.tasks_of_node(node_id):
-            if not task.has_ended and task.desired > TaskState.COMPLETE:
+            if task.has_ended or task.state < TaskState.ASSIGNED:
+                continue
+            if task.desired > TaskState.COMPLETE:
                 self._begin_stop(task)
-            elif TaskState.ASSIGNED <= task.state < TaskState.READY:
+            elif task.state < TaskState.READY:
                 self._step(task.id, DISPATCH_SECONDS, self._prepare)
+            elif task.is_up:
+                self._run(task)
+            elif task.desired >= TaskState.RUNNING:
+                self._step(task.id, DISPATCH_SECONDS, self._start)
 
     def kill(self, task: Task, *, exit_code: int = 137) -> None:
         """End a running task's container from outside, as `docker kill` on its node does."""
@@ -116,7 +125,9 @@ class Agents:
         self._fail(task, TaskState.FAILED, err, exit_code=code)
 
     def _up(self, task: Task) -> None:
-        task = self._report(task, TaskState.RUNNING, "started")
+        self._run(self._report(task, TaskState.RUNNING, "started"))
+
+    def _run(self, task: Task) -> None:
         acts = self._behaviour(task)
         if acts.exits_after is not None:
             self._step(task.id, acts.exits_after, lambda t: self._exited(t, acts.exit_code))
@@ -164,7 +175,7 @@ class Agents:
 
     def _is_cut_off(self, task: Task) -> bool:
         node = self._store.nodes.rows.get(task.node_id)
-        return node is None or node.state == "down"
+        return node is None or node.id in self._lost or node.state == "down"
 
     def _behaviour(self, task: Task) -> Behaviour:
         container = task.spec["ContainerSpec"]

@@ -20,7 +20,7 @@ from controller.simulator.refusals import RefusalError, not_found
 from controller.simulator.scheduler import Scheduler
 from controller.simulator.services import Services
 from controller.simulator.store import Store
-from controller.simulator.timeline import DEFAULT_EPOCH_NS, Timeline
+from controller.simulator.timeline import DEFAULT_EPOCH_NS, Timeline, Timer
 from controller.simulator.views import Views
 
 ENGINE_VERSION = "27.0.0"
@@ -38,6 +38,7 @@ class Simulator:
         self.timeline = Timeline(epoch_ns=epoch_ns)
         self.events = EventLog()
         self.gate = Gate(self.timeline)
+        self._losses: dict[str, Timer] = {}  # by node, what tells the manager that it is cut off
         self.images: dict[str, Behaviour] = {}  # by image as in the spec, with or without its digest
         self.store = Store(self.timeline, self.events, seed=seed)
         self.views = Views(self.store)
@@ -199,10 +200,15 @@ class Simulator:
         """Cut a node off; after `noticed_after` seconds the manager calls it down."""
         row = self.nodes.get(node)
         self.agents.node_lost(row.id)
-        self.timeline.call_later(noticed_after, lambda: self._set_state(row.id, "down", "heartbeat failure"))
+        self._forget_loss(row.id)
+        self._losses[row.id] = self.timeline.call_later(
+            noticed_after, lambda: self._set_state(row.id, "down", "heartbeat failure")
+        )
 
     def recover_node(self, node: str) -> None:
+        """Connect a node again; who is back before anybody noticed was never down."""
         row = self.nodes.get(node)
+        self._forget_loss(row.id)
         self._set_state(row.id, "ready", "")
         self.agents.node_back(row.id)
 
@@ -215,6 +221,11 @@ class Simulator:
         self.gate.away = False
 
     # Reactions
+
+    def _forget_loss(self, node_id: str) -> None:
+        timer = self._losses.pop(node_id, None)
+        if timer is not None:
+            timer.cancel()
 
     def _set_state(self, node_id: str, state: str, message: str) -> None:
         self.nodes.write(replace(self.store.nodes.rows[node_id], state=state, message=message))

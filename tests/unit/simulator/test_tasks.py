@@ -97,6 +97,39 @@ def test_a_node_that_fails_is_noticed_late_and_its_tasks_start_elsewhere_after_t
     assert "node2" not in {sim.nodes.get(task.node_id).hostname for task in sim.running("web")}
 
 
+def test_a_node_that_is_back_before_anybody_noticed_was_never_down(three_nodes: Scene) -> None:
+    sim = three_nodes.sim
+    three_nodes.start(three_nodes.spec(replicas=3))
+    before = [task.id for task in sim.running("web")]
+    sim.fail_node("node2", noticed_after=10)
+    sim.advance(5)
+    sim.recover_node("node2")
+    sim.advance(30)
+    assert sim.inspect(ObjectKind.NODE, "node2")["Status"]["State"] == "ready"
+    assert [task.id for task in sim.running("web")] == before
+
+
+def test_a_node_that_is_cut_off_starts_nothing_until_it_is_back(scene: Scene) -> None:
+    scene.sim.fail_node("node1", noticed_after=1e6)
+    scene.start(scene.spec(image="new"))
+    assert scene.images() == []
+    scene.sim.recover_node("node1")
+    scene.sim.advance(5)
+    assert scene.images() == ["new"]
+
+
+@pytest.mark.parametrize("seconds", [0.25, 3.0])
+def test_a_task_that_starts_or_runs_on_a_node_that_is_cut_off_goes_on_when_it_is_back(scene: Scene, seconds: float) -> None:
+    scene.sim.images["ends"] = Behaviour(start_seconds=1, exits_after=20, exit_code=1)
+    scene.start(scene.spec(image="ends"), seconds=seconds)
+    scene.sim.fail_node("node1", noticed_after=1e6)
+    scene.sim.advance(60)
+    assert not any(task.has_ended for task in scene.sim.tasks("web"))
+    scene.sim.recover_node("node1")
+    scene.sim.advance(25)
+    assert [task.state for task in scene.sim.tasks("web") if task.has_ended] == [TaskState.FAILED]
+
+
 def test_a_node_that_fails_while_a_task_starts_there_goes_on_with_it_when_it_is_back(scene: Scene) -> None:
     scene.sim.images["slow"] = Behaviour(prepare_seconds=10)
     scene.start(scene.spec(image="slow"), seconds=1)
