@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bench.promise import Finding, Measurement
 from tests.support.engine import PrivateEngine
 
-HEADINGS = ("promise", "ours", "docker's client", "measured", "95 % interval", "bound", "verdict")
+HEADINGS = ("promise", "ours", "docker's own", "measured", "95 % interval", "bound", "verdict")
 
 _INTRODUCTION = """\
 # Benchmarks
@@ -21,6 +21,12 @@ A ratio is that of the two medians or of the two 95th percentiles; its interval 
 promise is kept only if the whole interval is within the bound. Times are of whole commands, their start included; a heal ends
 when the engine's own stamp says that the last replica runs. `service rm` to the first corrective call stands beside a bare
 reader of the event stream, `--version` beside docker's.
+
+A bad update is made of the same service twice: under the controller, with Swarm's default `failure_action: pause`, and without
+it, with `failure_action: rollback`. `order` is stop-first and `restart_policy` Swarm's default. Both sides count from the write of
+the bad version, by the engine's own stamps, so that what an edit of a manifest takes to be seen is on neither side. The old version
+is back when all replicas are of it and run, and none of the bad one does. Where Swarm never goes back, a bound in seconds ends with
+the controller's write, and Swarm is given twice that time.
 """
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from tests.bench import promise
+from tests.bench import promise, rollbacks
 from tests.bench.promise import Measurement
 from tests.bench.scene import MANY, PRODBREAKER, STACK, CommandFailedError, Scene
 from tests.bench.stats import interleaved
@@ -159,6 +159,12 @@ ROWS: dict[str, Callable[[Scene], Measurement]] = {
     "memory": memory,
     "react": react,
     "heal": heal,
+    "rollback-crash": rollbacks.crash,
+    "rollback-unhealthy": rollbacks.unhealthy,
+    "rollback-image": rollbacks.image,
+    "rollback-late": rollbacks.late,
+    "rollback-stuck": rollbacks.stuck,
+    "rollback-errors": rollbacks.errors,
 }
 
 

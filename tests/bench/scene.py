@@ -69,8 +69,10 @@ class Scene:
             proxy.stop()
         return f"{len(proxy.calls)} requests, {len(proxy.writes())} of them writes"
 
-    def controller(self, host: str | None = None) -> Controller:
-        environment = {**self.environment(), "DOCKER_HOST": host or self.engine.host}
+    def controller(self, host: str | None = None, **settings: str) -> Controller:
+        """`settings` as the controller has them: `resolve_image="never"`."""
+        given = {f"PRODBREAKER_{name.upper()}": text for name, text in settings.items()}
+        environment = {**self.environment(), "DOCKER_HOST": host or self.engine.host, **given}
         return Controller(environment, self.manifests, self.folder / f"state-{time.monotonic_ns()}")
 
 
