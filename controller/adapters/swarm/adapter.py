@@ -50,16 +50,15 @@ class DockerSwarm:
     ) -> None:
         """`on_call(operation, outcome, seconds)` is told of every call: `service_list`, `ok` or a kind of failure.
 
-        `may_write` is asked on the sending thread right before a write is sent; where it says no, NotLeaderError is raised.
+        `may_write` is asked right before a write is sent; where it says no, NotLeaderError is raised.
         Raises ConnectionConfigError for an endpoint of which docker's client cannot be made.
         """
         self._transport = Transport(endpoint, on_call=on_call, may_write=may_write, workers=workers, call_seconds=call_seconds)
-        self._transport.make_client().close()
         self._credentials = Credentials(endpoint.config_file)
         self._unlisted: list[Json] | None = None
 
     async def close(self) -> None:
-        """Let the threads go. A call still in flight is abandoned, as by a timeout."""
+        """Let connections and threads go. A call still in flight is abandoned, as by a timeout."""
         self._transport.close()
 
     async def facts(self) -> EngineFacts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,9 @@ from docker.types import CancellableStream
 from docker.utils import parse_host
 
 from controller.adapters.swarm.connection import Endpoint, TlsFiles, configured_headers
+from controller.adapters.swarm.translate import BrokenOffError
 from controller.adapters.swarm.unixsocket import UnixAdapter
+from controller.adapters.swarm.workers import Workers
 from controller.errors import ConnectionConfigError
 
 # Never spoken: paths carry the version that was negotiated once for all clients.
@@ -60,7 +62,7 @@ class EngineClient(docker.APIClient):
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
-        """Send one request and return status and whole body; a body cut short raises HTTPException, anything else OSError."""
+        """Send one request and return status and whole body. Raises OSError."""
         sent = {**(headers or {}), **({"Content-Type": "application/json"} if body is not None else {})}
         with (
             plain_errors(),
@@ -82,6 +84,46 @@ class EngineClient(docker.APIClient):
             return response
 
 
+class ThreadedClient:
+    """Exchanges of docker's clients on threads: one client to a thread at a time."""
+
+    def __init__(self, make_client: Callable[[], EngineClient], workers: Workers) -> None:
+        """Raises ConnectionConfigError."""
+        self._make_client = make_client
+        self._workers = workers
+        self._idle = [make_client()]
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        before: Callable[[], None],
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        """As SocketClient's; `before` is called on the thread that sends."""
+
+        def exchange() -> tuple[int, bytes]:
+            try:
+                client = self._idle.pop()
+            except IndexError:
+                client = self._make_client()
+            try:
+                before()
+                return client.exchange(method, path, params=params, body=body, headers=headers)
+            finally:
+                self._idle.append(client)
+
+        return await self._workers.run(exchange)
+
+    def close(self) -> None:
+        """Leaves the clients that an exchange still holds."""
+        while self._idle:
+            self._idle.pop().close()
+
+
 def cut(response: requests.Response) -> None:
     """End a stream from another thread: its reader wakes as if the engine had closed it."""
     CancellableStream(iter(()), response).close()
@@ -94,8 +136,8 @@ def plain_errors() -> Iterator[None]:
         yield
     except requests.ReadTimeout as error:
         raise TimeoutError from error
-    except (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError) as error:
-        raise http.client.HTTPException from error
+    except (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError, http.client.HTTPException) as error:
+        raise BrokenOffError from error
     except urllib3.exceptions.HTTPError as error:
         raise ConnectionError(str(error)) from error
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 import requests
 
 from controller.adapters.swarm.client import EngineClient, cut, plain_errors
-from controller.adapters.swarm.translate import TRANSPORT_ERRORS
 from controller.engine.ports import SwarmEvent
 
 BUFFERED = 4096  # events; at about a kilobyte each
@@ -77,7 +76,7 @@ class EventStream:
             with plain_errors():
                 for line in _lines(self._response.iter_content(chunk_size=None)):
                     self._take(_event(line))
-        except (*TRANSPORT_ERRORS, ValueError, AttributeError) as error:
+        except (OSError, ValueError, AttributeError) as error:
             # A ValueError is a line that is no event; an AttributeError is how urllib3 notices that `close` took its socket away.
             self._failure = None if self._closed else error
         finally:

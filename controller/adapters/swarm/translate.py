@@ -5,7 +5,6 @@ The texts matched here were seen on Engine 20.10 (API 1.41): Swarm puts refusals
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import ssl
@@ -26,7 +25,12 @@ from controller.errors import (
     SwarmError,
 )
 
-TRANSPORT_ERRORS = (http.client.HTTPException, OSError)  # what requests raises is an OSError
+
+class BrokenOffError(ConnectionError):
+    """The connection ended in mid answer."""
+
+    def __str__(self) -> str:
+        return "the connection broke off"
 
 
 class CallVerb(StrEnum):
@@ -164,8 +168,8 @@ def _root_reason(error: BaseException) -> str:
             return "timed out"
         if isinstance(current, ssl.SSLError):
             return f"TLS: {current.reason or current}"
-        if isinstance(current, http.client.HTTPException) and not _inner(current):
-            return "the connection broke off"
+        if isinstance(current, BrokenOffError):
+            return str(current)
         if isinstance(current, OSError) and current.strerror:
             return current.strerror
         error, current = current, _inner(current) or current.__cause__ or current.__context__

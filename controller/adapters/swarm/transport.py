@@ -14,7 +14,6 @@ import tenacity
 from controller.adapters.swarm.connection import Endpoint, configured_headers
 from controller.adapters.swarm.socketclient import SocketClient
 from controller.adapters.swarm.translate import (
-    TRANSPORT_ERRORS,
     Operation,
     is_wrong_version,
     of_nonsense,
@@ -55,13 +54,14 @@ class Request:
 
 
 class Client(Protocol):
-    """One connection, used by one thread."""
+    """Carries out any number of exchanges at once."""
 
-    def exchange(
+    async def exchange(
         self,
         method: str,
         path: str,
         *,
+        before: Callable[[], None],
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
@@ -71,30 +71,34 @@ class Client(Protocol):
 
 
 class Transport:
-    """Belongs to one event loop; its threads are docker's clients."""
+    """Belongs to one event loop."""
 
     def __init__(self, endpoint: Endpoint, *, on_call: CallObserver, may_write: Fence, workers: int, call_seconds: float) -> None:
+        """Raises ConnectionConfigError for an endpoint to which no client can be made."""
         self._endpoint = endpoint
         self._on_call = on_call
         self._may_write = may_write
         self._call_seconds = call_seconds
-        self._workers = Workers(self.make_client, count=workers)
+        self._workers = Workers(count=workers)
+        self._client = self._make_client()
         self._slots = asyncio.Semaphore(workers)
         self._version: tuple[int, int] | None = None
         self._negotiating = asyncio.Lock()
 
     def close(self) -> None:
+        self._client.close()
         self._workers.close()
 
-    def make_client(self) -> Client:
-        """Raises ConnectionConfigError for an endpoint to which no client can be made."""
+    def _make_client(self) -> Client:
         if path := self._endpoint.socket_path:
-            return SocketClient(path, headers=configured_headers(self._endpoint), timeout_seconds=self._call_seconds)
-        return self.make_streamer()
+            return SocketClient(path, headers=configured_headers(self._endpoint))
+        from controller.adapters.swarm.client import ThreadedClient  # docker's SDK is behind it, which takes long to import
+
+        return ThreadedClient(self.make_streamer, self._workers)
 
     def make_streamer(self) -> EngineClient:
         """A client that can open streams too. Raises ConnectionConfigError."""
-        from controller.adapters.swarm.client import EngineClient  # not before it is needed: it takes long to import
+        from controller.adapters.swarm.client import EngineClient  # docker's SDK is behind it, which takes long to import
 
         return EngineClient(self._endpoint, timeout_seconds=self._call_seconds)
 
@@ -119,21 +123,21 @@ class Transport:
         """Open an endless GET on a client of the caller's own."""
         path = await self._versioned(request.path)
 
-        def open_on(_: Client) -> requests.Response:
+        def open_it() -> requests.Response:
             response = client.open_stream(path, params=request.params)
             if not response.ok:
                 raise of_status(request.operation, request.target, response.status_code, response.content)
             return response
 
-        return await self._call(request.operation, request.target, open_on)
+        return await self._call(request.operation, request.target, lambda: self._workers.run(open_it))
 
     def broken(self, operation: Operation, error: BaseException) -> EngineUnavailableError:
         """What a failure of the connection means outside of a call."""
         return of_transport(operation, "", self._endpoint.host, error)
 
     async def _negotiate(self) -> tuple[int, int]:
-        def ask(client: Client) -> tuple[int, int]:
-            status, body = client.exchange("GET", "/version")
+        async def ask() -> tuple[int, int]:
+            status, body = await self._client.exchange("GET", "/version", before=_nothing)
             if status != 200:
                 raise of_status(_VERSION, "", status, body)
             try:
@@ -152,11 +156,13 @@ class Transport:
         operation, target = request.operation, request.target
         path = await self._versioned(request.path)
 
-        def exchange(client: Client) -> T:
-            if not fence():  # here and no earlier: the call may have waited for its thread while the lease ended
+        def before() -> None:
+            if not fence():  # here and no earlier: the call may have waited for its turn while the lease ended
                 raise NotLeaderError(f"{operation} {target}: not sent, another controller may lead", operation=str(operation))
-            status, body = client.exchange(
-                request.method, path, params=request.params, body=request.body, headers=request.headers
+
+        async def exchange() -> T:
+            status, body = await self._client.exchange(
+                request.method, path, before=before, params=request.params, body=request.body, headers=request.headers
             )
             if not 200 <= status < 300:
                 raise of_status(operation, target, status, body, hidden=request.hidden)
@@ -167,19 +173,19 @@ class Transport:
 
         return await self._call(operation, target, exchange)
 
-    async def _call(self, operation: Operation, target: str, function: Callable[[Client], T]) -> T:
+    async def _call(self, operation: Operation, target: str, function: Callable[[], Awaitable[T]]) -> T:
         """The one point through which every call to the engine goes."""
         async with self._slots:
             started, outcome = time.monotonic(), "abandoned"
             try:
                 async with asyncio.timeout(self._call_seconds):
-                    answer = await self._workers.run(function)
+                    answer = await function()
             except SwarmError as error:
                 outcome = _label(type(error))
                 if is_wrong_version(str(error)):
                     self._version = None  # the engine was replaced; the next call asks again
                 raise
-            except (*TRANSPORT_ERRORS, ConnectionConfigError) as error:  # asyncio's timeout is among them
+            except (OSError, ConnectionConfigError) as error:  # asyncio's timeout is among them, and what requests raises
                 outcome = _label(EngineUnavailableError)
                 raise of_transport(operation, target, self._endpoint.host, error) from error
             else:
@@ -201,6 +207,10 @@ async def _repeated(read: Callable[[], Awaitable[T]]) -> T:
         with attempt:
             return await read()
     raise AssertionError("tenacity gave up without an error")
+
+
+def _nothing() -> None:
+    return
 
 
 def _label(kind: type[SwarmError]) -> str:
