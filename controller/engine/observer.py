@@ -9,6 +9,7 @@ Swarm at rest is asked evenly and little.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from controller.engine.ports import EngineFacts, Swarm
@@ -31,6 +32,7 @@ class Observer:
         self._news = dict.fromkeys(SHARED_KINDS, 0)  # how often a kind's list was called out of date
         self._latest: Snapshot | None = None
         self._started = -1.0
+        self._spoilt = math.inf  # when a list was first called out of date while the latest snapshot was taken
         self._facts: EngineFacts | None = None
 
     async def facts(self) -> EngineFacts:
@@ -43,6 +45,7 @@ class Observer:
         """The kept list of a kind is out of date."""
         self._shared.pop(kind, None)
         self._latest = None
+        self._spoilt = min(self._spoilt, _now())
         if kind in self._news:
             self._news[kind] += 1
 
@@ -62,9 +65,9 @@ class Observer:
             if shared_since is not None:
                 for kind in [kind for kind, (taken, _) in self._shared.items() if taken < shared_since]:
                     self.invalidate(kind)
-            if self._latest is None or self._started < since:
+            if self._latest is None or self._started < since or self._spoilt <= since:
                 self._latest = None  # the old lists go before the new ones come: they are large
-                started = _now()
+                started, self._spoilt = _now(), math.inf
                 self._latest = await self._take()
                 self._started = started
             return self._latest

@@ -48,6 +48,7 @@ class Reconciler:
         self._waiting_since: dict[Key, float] = {}
         self._updating_since: dict[Key, tuple[int, float]] = {}  # drift that waits for Swarm's updater: version, since when
         self._ended: dict[Key, tuple[PassResult, str]] = {}
+        self._wrote: dict[Key, float] = {}  # when a key's last write was answered, in seconds of the loop's time
         self._teller = Teller(world)
 
     def rest(self) -> None:
@@ -79,6 +80,8 @@ class Reconciler:
         return verdict.result is PassResult.CHANGED or before != self._ended[key]
 
     async def _pass(self, due: Due, reconcile_id: str) -> Verdict:
+        # Who became due in the middle of its own pass must not rest on what was read before that pass wrote.
+        due = replace(due, since=max(due.since, self._wrote.pop(due.key, due.since)))
         found = self._world.declarations.find(due.key)
         if found is None:
             self._teller.dropped(due.key)
@@ -286,7 +289,9 @@ class Reconciler:
             log_action(record)
             await self._teller.journal(record)
 
-        return await world.executor.execute(plan, snapshot, report)
+        results = await world.executor.execute(plan, snapshot, report)
+        self._wrote[key] = asyncio.get_running_loop().time()
+        return results
 
     def _look_again(self, key: Key) -> float | None:
         since = self._world.board.moving().get(key)

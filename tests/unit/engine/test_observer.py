@@ -53,6 +53,24 @@ async def test_keys_that_are_due_together_share_one_look(swarm: FakeSwarm) -> No
     assert swarm.count("facts") == 1
 
 
+async def test_a_look_during_which_something_was_called_out_of_date_is_not_shared_with_who_asks_then(swarm: FakeSwarm) -> None:
+    observer = Observer(swarm)
+    await observer.snapshot(since=0.0)
+    swarm.hold = asyncio.Event()
+    await asyncio.sleep(1)
+    now = asyncio.get_running_loop().time()
+    early = asyncio.create_task(observer.snapshot(since=now))
+    await asyncio.sleep(0)
+    swarm.objects[CONFIG] = [live_content("shop_new")]
+    observer.invalidate(CONFIG)
+    late = asyncio.create_task(observer.snapshot(since=now))
+    await asyncio.sleep(0)
+    swarm.hold.set()
+
+    assert [*(await early).configs] == ["shop_c"]
+    assert [*(await late).configs] == ["shop_new"]
+
+
 async def test_a_key_that_came_due_after_a_look_began_gets_a_new_one(swarm: FakeSwarm) -> None:
     swarm.hold = asyncio.Event()
     observer = Observer(swarm)

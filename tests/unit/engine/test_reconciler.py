@@ -76,6 +76,22 @@ async def test_what_is_as_declared_is_left_and_remembered() -> None:
     assert [note for note in scene.journal.kept if ":applied:" in note] == ["memory:applied:shop:shop_web"]
 
 
+async def test_a_pass_never_rests_on_what_was_read_before_its_own_last_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(stack(service(labels={"new": "1"})), running())
+    now = asyncio.get_running_loop().time()
+
+    async def refuse(*_: Any, **__: Any) -> None:
+        await asyncio.sleep(0.002)
+        raise OutOfSequenceError("stale")
+
+    monkeypatch.setattr(scene.swarm, "update", refuse)
+    assert (await scene.reconcile()).result is PassResult.RETRY
+    scene.swarm.objects[SERVICE] = [running(labels={"new": "1"})]
+    verdict = await scene.reconciler.reconcile(Due(WEB, "came due while the one before was at work", now))
+
+    assert verdict == Verdict(PassResult.UNCHANGED)
+
+
 async def test_a_write_is_remembered_once_it_is_known_to_be_made_and_not_before() -> None:
     scene = Scene(stack(service(labels={"new": "1"})), running())
     scene.swarm.answers = {"update": EngineUnavailableError("gone")}
