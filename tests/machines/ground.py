@@ -45,23 +45,26 @@ WRITE_FAULTS: Mapping[str, Fault] = {
 
 @dataclass
 class Measurements:
-    """Implements Signals: says that something is wrong while it is told so, or while an image runs that is."""
+    """Implements Signals: says that something is wrong with a service while it is told so, or while it has an image that is."""
 
     swarm: RecordedSwarm
     is_bad: bool = False
     is_away: bool = False
 
     async def holds(self, query: str) -> bool:
+        return query.split()[0] in await self._noisy()
+
+    async def firing(self) -> Sequence[Mapping[str, str]]:
+        return [{"alertname": "Errors", "service": name} for name in await self._noisy()]
+
+    async def active(self) -> Sequence[Mapping[str, str]]:
+        return await self.firing()
+
+    async def _noisy(self) -> list[str]:
         await asyncio.sleep(CALL_SECONDS)
         if self.is_away:
             raise SignalsUnavailableError("no answer")
-        return self.is_bad or any(item.image == "noisy:1" for item in self.swarm.store.services.rows.values())
-
-    async def firing(self) -> Sequence[Mapping[str, str]]:
-        return ()
-
-    async def active(self) -> Sequence[Mapping[str, str]]:
-        return ()
+        return [item.name for item in self.swarm.store.services.rows.values() if self.is_bad or item.image == "noisy:1"]
 
 
 @dataclass
@@ -160,6 +163,28 @@ class Ground:
         for _ in range(times):
             self.meddle(key, change)
             self.pass_time(pause)
+
+    def disturb(self, number: int, seconds: float, *, how: str) -> None:
+        """Freeze a process, cut it off, or keep from it what it is answered."""
+        process = self.process(number)
+        wire = process.wire
+        if how == "frozen":
+            wire.moving.clear()
+        wire.is_cut, wire.is_deaf = how == "cut", how == "deaf"
+        self.pass_time(seconds)
+        self.undisturb(process)
+
+    def undisturb(self, process: Process) -> None:
+        process.wire.is_cut = process.wire.is_deaf = False
+        process.wire.moving.set()
+        process.whole_since = self.swarm.now
+
+    def take_the_engine_away(self, seconds: float) -> None:
+        self.swarm.take_away()
+        self.pass_time(seconds)
+        self.swarm.bring_back()
+        for process in self.processes:
+            process.whole_since = self.swarm.now
 
     def roll_back(self, key: str, *, to: int | None) -> None:
         """As `prodbreaker rollback` does it."""

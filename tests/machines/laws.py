@@ -1,18 +1,21 @@
 """The safety properties of docs/testing.md, judged on every write as it arrives and by nothing that a controller says.
 
-P5: an update carries a version that its writer read, and what was refused as stale is never sent again as it was.
+P5: an update carries a version that its writer read; what was refused as stale is not sent again as it was, unless that very
+version was read anew (a list may be behind).
 P6: while Swarm's updater is at work only an edit or the one way back is written; between two edits of a service the specs
 written for it are the declared one, then at most one other, and never again the declared one.
 P7: corrections of one service within a window stay below its budget.
-P8: no planted token in what is told (see `Listener`).
+P8: no planted token in what is told or kept for people.
 P9: nobody writes whose lease is over, and never do two lead.
 Quarantine: a spec that was found bad is not written until an edit or a release.
+Innocence: where nothing went wrong no good revision is found bad. What restrains a controller is judged in `restraints`.
 """
 
 from __future__ import annotations
 
 import base64
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,13 +30,13 @@ from controller.simulator.faults import Site
 from controller.simulator.records import Content, Service, UpdateState
 from tests.machines.ledger import CALL, HAND, RecordedSwarm, Write
 from tests.machines.process import LEASE_SECONDS, Process
+from tests.machines.restraints import LATE_SECONDS, Restraints
 from tests.machines.scenery import BUDGET, DEADLINE_SECONDS, GOOD, KEYS, TOKEN, Wishes
 from tests.support.specs import STACK
 
 UNDER_WAY = (UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED)
 REFUSED = (RevisionState.FAILED, RevisionState.QUARANTINED)
 _NUMBER = "prodbreaker.rev.number"
-LATE_SECONDS = 40.0  # how long after an edit a write may still arrive that was decided before it: a call may hang for 20
 
 Essence = tuple[Any, ...]  # of a spec, what a person would call its version
 Written = tuple[Essence, str]  # with the digest that the writer gave it: two declarations may differ in less than that
@@ -62,18 +65,20 @@ class Laws:
         self._swarm, self._processes = swarm, processes
         swarm.ledger.on_write = self._judge
         self.violations: list[str] = []
+        self.counts: Counter[str] = Counter()  # of what was judged
         self.is_blamable = False  # something went wrong that may look as if a good revision were bad
-        self.writes = 0
         self._wishes = Wishes({})
         self._terms: dict[str, list[Term]] = {}
         self._corrections: dict[str, list[float]] = {}
         self._excuses: list[float] = []  # when counters of corrections may have been lost
-        self._stale: dict[tuple[str, str], tuple[int, Json]] = {}
+        self._stale: dict[tuple[str, str], tuple[float, int, Json]] = {}  # by writer and object, what was refused, and when
         self._ever: dict[str, set[Essence]] = {}  # what ran or was declared of a service
         self._told: dict[str, tuple[str, float]] = {}  # who wrote a config last, and when
         self._existed: set[str] = set()
         self._spec_written: dict[str, float] = {}
         self._lease_written: float = -1.0
+        self._holder = ""
+        self._restraints = Restraints(swarm, processes, self._found)
         self.listener = Listener(self._found)
 
     # What the machine tells
@@ -101,9 +106,13 @@ class Laws:
         """Somebody freed what was held, of a stack or a service."""
         for name in [f"{STACK}_{key}" for key in KEYS if target in (STACK, f"{STACK}/{key}")]:
             self._corrections.pop(name, None)
+            self._restraints.freed(name)
 
     def restarted(self) -> None:
-        """A controller begins anew: it may not know the last correction."""
+        """A controller begins anew, or leads anew: of the one before it, it may not know the last correction.
+
+        A first correction in a window is not written down by design (engine/guards.py).
+        """
         self._excuses.append(self._swarm.now)
 
     def sent(self, site: Site) -> None:
@@ -133,14 +142,15 @@ class Laws:
 
     def _judge(self, write: Write) -> None:
         if write.kind is ObjectKind.CONFIG and write.name == LEASE_NAME:
-            self._lease_written = self._swarm.now
+            self._lease(write)
             return
-        if isinstance(write.before, Content) and not write.refusal:
+        if write.kind is ObjectKind.CONFIG and not write.refusal:
             self._told[write.object_id] = (write.who, write.at)
+            self._restraints.noted(write)
         if write.who == HAND:
             self._by_hand(write)
             return
-        self.writes += 1
+        self.counts["writes"] += 1
         self._versions(write)
         if write.refusal:
             return
@@ -151,6 +161,14 @@ class Laws:
             self._verdict(write)
         self._no_token(write)
 
+    def _lease(self, write: Write) -> None:
+        self._lease_written = self._swarm.now
+        holder = write.after.spec["Labels"].get("prodbreaker.lease.holder", "") if isinstance(write.after, Content) else ""
+        if holder not in ("", self._holder):
+            self.counts["takeovers"] += bool(self._holder)
+            self._holder = holder
+            self.restarted()
+
     def _by_hand(self, write: Write) -> None:
         if isinstance(write.after, Service) and not write.refusal:
             self._ever.setdefault(write.name, set()).add(self.essence(write.after.spec))
@@ -158,16 +176,17 @@ class Laws:
 
     def _versions(self, write: Write) -> None:
         what = f"{write.who}: {write.verb} {write.kind} {write.name}"
-        if not write.was_read:
+        if write.read_at is None:
             self._found(f"P5 {what} carries version {write.version}, which it never read")
-        if write.verb is not Verb.UPDATE:
+        if write.verb is not Verb.UPDATE or write.read_at is None:
             return
-        sending = (write.version, write.body)
-        if self._stale.get((write.who, write.object_id)) == sending:
+        refused_at, *refused = self._stale.get((write.who, write.object_id), (write.at, -1, {}))
+        if refused == [write.version, write.body] and write.read_at < refused_at:
             self._found(f"P5 {what} is sent again as it was after it was refused as stale")
         is_stale = write.before is not None and write.before.version != write.version
         if is_stale:
-            self._stale[write.who, write.object_id] = sending
+            self.counts["refused as stale"] += 1
+            self._stale[write.who, write.object_id] = write.at, write.version, write.body
         if is_stale and not write.refusal:
             self._found(f"P5 {what} was applied against a stale version")
 
@@ -175,24 +194,31 @@ class Laws:
         if write.verb is Verb.REMOVE:
             if all(term.essence is not None for term in self._recent(write)):
                 self._found(f"{write.who} removes {write.name}, which is declared")
+            self._restraints.judge(write, is_correction=False)
             return
         after = write.after
         assert isinstance(after, Service)
-        essence, term = self._placed(write, after)
+        essence = self.essence(after.spec)
+        asked = Term(write.at, essence, after.replicas, strategy(after.spec))
+        term = self._placed(write, asked)
         if term is None:
             self._found(f"{write.who} writes a spec of {write.name} that nobody declared: {essence}")
             return
-        asked = (essence, after.replicas, strategy(after.spec))
-        is_edit = asked == (term.essence, term.replicas, term.strategy) and (term.is_first or self._is_unproven(write))
+        is_edit = asked.asks_the_same(term) and (term.is_first or self._is_unproven(write))
         is_new = write.verb is Verb.CREATE and write.name not in self._existed
         self._existed.add(write.name)
         is_way_back = self._goes_back(write, (essence, after.spec["Labels"].get(REVISION_LABEL, "")), term, is_edit=is_edit)
         self._updater(write, is_allowed=is_edit or is_way_back)
         self._quarantine(write)
+        self._restraints.judge(write, is_correction=not is_edit and not is_new)
+        self.counts["edits"] += is_edit
+        self.counts["ways back"] += is_way_back
         if is_edit:
             self._corrections.pop(write.name, None)
+            self._restraints.freed(write.name)
             term.is_first = False
         elif not is_new:
+            self.counts["corrections"] += 1
             self._count(write)
 
     def _is_unproven(self, write: Write) -> bool:
@@ -203,18 +229,20 @@ class Laws:
         newest = next((item for item in reversed(self.history(write.name)) if item.digest == digest), None)
         return newest is not None and newest.state is RevisionState.PROGRESSING
 
-    def _placed(self, write: Write, after: Service) -> tuple[Essence, Term | None]:
+    def _placed(self, write: Write, asked: Term) -> Term | None:
         """Which edit a write belongs to: the latest if it can be, else one that was in force when it was decided."""
-        essence = self.essence(after.spec)
         recent = self._recent(write)
-        latest = recent[-1]
-        is_declared = essence == latest.essence
+        latest, is_known = recent[-1], asked.essence in self._ever.get(write.name, ())
+        is_declared = asked.essence == latest.essence
         if len(recent) > 1 and is_declared and latest.goes_back and latest.last is None:
-            return essence, recent[-2]  # it was on its way when an operator ordered to go back
-        if is_declared or (essence in self._ever.get(write.name, ()) and not latest.is_first):
-            return essence, latest
-        late = next((term for term in reversed(recent) if term.essence == essence), None)
-        return essence, late or (latest if essence in self._ever.get(write.name, ()) else None)
+            return recent[-2]  # it was on its way when an operator ordered to go back
+        overtaken = next((term for term in reversed(recent) if term.is_first and term.asks_the_same(asked)), None)
+        if overtaken is not None:
+            return overtaken
+        if is_declared or (is_known and not latest.is_first):
+            return latest
+        late = next((term for term in reversed(recent) if term.essence == asked.essence), None)
+        return late or (latest if is_known else None)
 
     def _recent(self, write: Write) -> list[Term]:
         terms = self._terms[write.name]
@@ -265,6 +293,7 @@ class Laws:
     def _verdict(self, write: Write) -> None:
         """Nobody blames a revision for what it did not do."""
         labels = write.body.get("Labels") or {}
+        self.counts["found bad"] += labels.get("prodbreaker.rev.state") == RevisionState.FAILED
         if self.is_blamable or labels.get("prodbreaker.rev.state") not in REFUSED:
             return
         kept = next(item for item in self.history(labels["prodbreaker.rev.service"]) if str(item.number) == labels[_NUMBER])

@@ -16,6 +16,7 @@ from controller.simulator.refusals import RefusalError
 from controller.simulator.timeline import NANO
 
 HAND = "hand"  # whoever is no controller
+SEEN_SECONDS = 2.0  # by then a controller that nothing disturbs has seen how a node stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Write:
     before: Service | Content | None
     after: Service | Content | None = None
     refusal: str = ""
-    was_read: bool = True  # the writer had read this very version
+    read_at: float | None = 0.0  # when the writer last read this very version; None: never
 
     @property
     def who(self) -> str:
@@ -65,7 +66,9 @@ class RecordedSwarm(Simulator):
     def __init__(self, *, nodes: int) -> None:
         super().__init__(nodes=nodes)
         self.ledger = Ledger()
-        self._read: set[tuple[str, str, int]] = set()
+        self.lost: dict[str, float] = {}  # nodes that are down and were up for a while before, since when
+        self._ready_since: dict[str, float] = {}
+        self._read: dict[tuple[str, str, int], float] = {}  # who read which version of what, and when last
 
     @property
     def now(self) -> float:
@@ -81,7 +84,16 @@ class RecordedSwarm(Simulator):
         """Whoever is calling has read these."""
         call = CALL.get()
         if call is not None:
-            self._read.update((call.who, item["ID"], item["Version"]["Index"]) for item in found)
+            self._read.update({(call.who, item["ID"], item["Version"]["Index"]): self.now for item in found})
+
+    def _set_state(self, node_id: str, state: str, message: str) -> None:
+        node = self.store.nodes.rows[node_id]
+        if state == "ready":
+            self._ready_since.setdefault(node.hostname, self.now)
+            self.lost.pop(node.hostname, None)
+        elif node.state == "ready" and self.now - self._ready_since.pop(node.hostname, 0.0) >= SEEN_SECONDS:
+            self.lost[node.hostname] = self.now
+        super()._set_state(node_id, state, message)
 
     def create(self, kind: ObjectKind, body: Json, *, api: tuple[int, int] | None = None) -> str:
         with self._noted(Verb.CREATE, kind, body.get("Name", ""), 0, body):
@@ -111,7 +123,8 @@ class RecordedSwarm(Simulator):
         name = before.name if before is not None else reference
         identity = before.id if before is not None else reference
         write = Write(sent, self.now, verb, kind, name, identity, version, body, before)
-        write.was_read = verb is not Verb.UPDATE or sent.who == HAND or (sent.who, identity, version) in self._read
+        if verb is Verb.UPDATE and sent.who != HAND:
+            write.read_at = self._read.get((sent.who, identity, version))
         try:
             yield
         except RefusalError as refusal:

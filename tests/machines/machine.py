@@ -15,7 +15,7 @@ from controller.model.plan import ObjectKind
 from controller.model.spec import Json
 from tests.machines.ground import WRITE_FAULTS, Ground
 from tests.machines.peace import keep_peace, quiesce
-from tests.machines.scenery import GOOD, IMAGES, KEYS, Want, Wishes
+from tests.machines.scenery import GOOD, IMAGES, KEYS, WATCHES, Want, Wishes
 from tests.support.specs import STACK
 
 TOTALS: Counter[str] = Counter()  # of all runs of this process
@@ -31,7 +31,7 @@ wants = st.builds(
     failure_action=st.sampled_from(("pause", "rollback", "continue")),
     order=st.sampled_from(("stop-first", "start-first")),
     has_config=st.booleans(),
-    is_measured=st.booleans(),
+    watch=st.sampled_from(WATCHES),
 )
 
 
@@ -129,8 +129,16 @@ class SwarmMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.ground.nodes > 1)
     @rule(number=st.integers(2, 3))
     def lose_a_node(self, number: int) -> None:
-        self.ground.laws.is_blamable = True
-        self.ground.swarm.fail_node(f"node{min(number, self.ground.nodes)}", noticed_after=8.0)
+        self._lose(number)
+
+    @precondition(lambda self: self.ground.nodes > 1)
+    @rule(number=numbers, node=st.integers(2, 3), seconds=st.sampled_from((11.0, 20.0, 30.0)))
+    def lose_a_node_and_meddle(self, number: int, node: int, seconds: float) -> None:
+        """Somebody helps while the Swarm moves tasks."""
+        self._lose(node)
+        self.ground.pass_time(seconds)
+        self._meddle(number, with_label)
+        self.ground.pass_time(1.0)
 
     @precondition(lambda self: self.ground.nodes > 1)
     @rule(number=st.integers(2, 3))
@@ -166,9 +174,7 @@ class SwarmMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from((0.5, 5.0, 40.0)))
     def take_the_engine_away(self, seconds: float) -> None:
-        self.ground.swarm.take_away()
-        self.ground.pass_time(seconds)
-        self.ground.swarm.bring_back()
+        self.ground.take_the_engine_away(seconds)
 
     # Controllers
 
@@ -183,19 +189,9 @@ class SwarmMachine(RuleBasedStateMachine):
     def start_a_controller(self, number: int, *, keeps_journal: bool) -> None:
         self.ground.start(number, keeps_journal=keeps_journal)
 
-    @rule(number=numbers, seconds=st.sampled_from((1.0, 9.0, 25.0)))
-    def freeze_a_controller(self, number: int, seconds: float) -> None:
-        wire = self.ground.process(number).wire
-        wire.moving.clear()
-        self.ground.pass_time(seconds)
-        wire.moving.set()
-
-    @rule(number=numbers, seconds=st.sampled_from((1.0, 9.0, 25.0)), is_deaf=st.booleans())
-    def cut_a_controller_off(self, number: int, seconds: float, *, is_deaf: bool) -> None:
-        wire = self.ground.process(number).wire
-        wire.is_deaf, wire.is_cut = is_deaf, not is_deaf
-        self.ground.pass_time(seconds)
-        wire.is_deaf = wire.is_cut = False
+    @rule(number=numbers, seconds=st.sampled_from((1.0, 9.0, 25.0)), how=st.sampled_from(("frozen", "cut", "deaf")))
+    def disturb_a_controller(self, number: int, seconds: float, how: str) -> None:
+        self.ground.disturb(number, seconds, how=how)
 
     # Operators
 
@@ -244,11 +240,15 @@ class SwarmMachine(RuleBasedStateMachine):
                 assert not why, f"no peace: {why}"
         finally:
             self.logger.removeHandler(ground.laws.listener)
-            TOTALS["writes"] += ground.laws.writes
+            TOTALS.update(ground.laws.counts)
             TOTALS["virtual seconds"] += int(ground.loop.time())
             ground.close()
 
     # Means
+
+    def _lose(self, number: int) -> None:
+        self.ground.laws.is_blamable = True
+        self.ground.swarm.fail_node(f"node{min(number, self.ground.nodes)}", noticed_after=8.0)
 
     def _want(self, number: int, **parts: Any) -> None:
         change: Callable[[Want], Want] = lambda want: replace(want, **parts)  # noqa: E731 - typed and passed on

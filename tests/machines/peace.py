@@ -27,8 +27,7 @@ def quiesce(ground: Ground) -> None:
     ground.swarm.images.update(IMAGES)
     ground.swarm.bring_back()
     for process in ground.processes:
-        process.wire.is_cut = process.wire.is_deaf = False
-        process.wire.moving.set()
+        ground.undisturb(process)
     for node in list(ground.swarm.store.nodes.rows.values()):
         ground.swarm.recover_node(node.hostname)
         ground.swarm.set_availability(node.hostname, "active")
@@ -43,13 +42,13 @@ def quiesce(ground: Ground) -> None:
 def keep_peace(ground: Ground) -> str:
     """Wait until all is as it should be and has been for HOLD_SECONDS without a write; returns why that never came."""
     began = calm_since = ground.swarm.now
-    writes, why = ground.laws.writes, "it has just begun"
+    writes, why = ground.laws.counts["writes"], "it has just begun"
     while ground.swarm.now - began < BOUND_SECONDS + HOLD_SECONDS:
         ground.pass_time(_STEP_SECONDS)
         if ground.laws.violations:
             return ""
         before, why = writes, ground.inside(partial(discord, ground))
-        writes = ground.laws.writes
+        writes = ground.laws.counts["writes"]
         if why or writes != before:
             calm_since = ground.swarm.now
             why = why or f"something is still written: {ground.swarm.ledger.writes[-1]}"

@@ -121,6 +121,7 @@ class Process:
         )
         self.loop = Loop(self.queue, Reconciler(self.world), self.observer, self.recorder)
         self.events = DockerEvents(self.line, self.queue, self.declarations, self.observer, self.recorder, clock)
+        self.whole_since = swarm.now  # when it began, or was last frozen or cut off
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.declarations.accept(stack)
 

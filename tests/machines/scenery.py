@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from controller.model.policy import BudgetPolicy, Condition, RollbackPolicy, ServicePolicy, StackPolicy
+from controller.model.policy import AlertAction, AlertRule, BudgetPolicy, Condition, RollbackPolicy, ServicePolicy, StackPolicy
 from controller.model.spec import DesiredStack
 from controller.simulator.behaviour import CRASHING, MISSING, UNHEALTHY, Behaviour
 from tests.support.specs import STACK, content, mounted, service, stack
@@ -27,14 +27,14 @@ IMAGES: Mapping[str, Behaviour] = {
     "stuck:1": Behaviour(prepare_seconds=1e9),
     "late:1": Behaviour(exits_after=8.0, exit_code=1),
     "ends:1": Behaviour(exits_after=3.0),
-    "noisy:1": Behaviour(),  # every measurement says so while it is live
+    "noisy:1": Behaviour(),  # the measurements of a service that runs it say so
 }
 HOPELESS = ("crash:1", "sick:1", "gone:1", "stuck:1")  # no task of these ever runs
 GOOD = ("good:1", "good:2", "good:3", "slow:1")
 
 DEADLINE_SECONDS = 30.0
 BUDGET = BudgetPolicy(actions=3, per=timedelta(seconds=100))
-CONDITION = Condition("errors > 0.05")
+WATCHES = ("", "condition", "alert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Want:
     failure_action: str = "pause"
     order: str = "stop-first"
     has_config: bool = False
-    is_measured: bool = False
+    watch: str = ""  # what Prometheus is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,11 @@ def _service(key: str, want: Want) -> Any:
     }
     if want.has_config:
         container["Configs"] = [mounted("Config", f"{STACK}_conf", "/conf")]
+    conditions = (Condition(f"{STACK}_{key} errors"),) if want.watch == "condition" else ()
     policy = ServicePolicy(
-        rollback=RollbackPolicy(
-            deadline=timedelta(seconds=DEADLINE_SECONDS), keep=4, conditions=(CONDITION,) if want.is_measured else ()
-        ),
+        rollback=RollbackPolicy(deadline=timedelta(seconds=DEADLINE_SECONDS), keep=4, conditions=conditions),
         budget=BUDGET,
+        alerts=(AlertRule({"service": f"{STACK}_{key}"}, AlertAction.ROLLBACK),) if want.watch == "alert" else (),
     )
     updates = {
         "Parallelism": 1,
