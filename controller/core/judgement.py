@@ -71,7 +71,7 @@ def judge(look: Look) -> Judgement:
     if look.evidence:
         return Judgement(Turn.FOUND_BAD, "; ".join(look.evidence))
     if (look.state not in UPDATING or look.overlooked_for >= OVERLOOKED_SECONDS) and _fails(look, desired, short=short):
-        return Judgement(Turn.FOUND_BAD, f"{len(failures(look))} of its tasks failed: {_error(look)}")
+        return Judgement(Turn.FOUND_BAD, f"{len(failures(look))} of its tasks failed: {_error(look) or _newest(failures(look))}")
     seconds = look.policy.deadline.total_seconds() + _announced(look)
     if short and look.idle_for >= seconds:
         return Judgement(Turn.FOUND_BAD, f"no progress for {seconds:g} s: {_error(look) or _stuck(look)}")
@@ -185,12 +185,16 @@ def _slot(task: Json) -> object:
 
 
 def _error(look: Look) -> str:
-    """The newest error of a task of the live revision; masked, for it may quote a command line."""
+    """The newest error of a task of the live revision."""
     told = [task for task in failures(look) if (task.get("Status") or {}).get("Err")]
-    if not told:
-        return ""
-    latest = max(told, key=lambda task: sortable(task["Status"].get("Timestamp")))
-    return f"task {_slot(latest)} {latest['Status']['State']}: {masked_text(latest['Status']['Err'])}"
+    return _newest(told) if told else ""
+
+
+def _newest(ended: Sequence[Json]) -> str:
+    """How the last of these tasks ended; masked, for an error may quote a command line. One that was unhealthy may have none."""
+    latest = max(ended, key=lambda task: sortable(task["Status"].get("Timestamp")))
+    status = latest["Status"]
+    return f"task {_slot(latest)} {status['State']}: {masked_text(status.get('Err') or status.get('Message', ''))}"
 
 
 def _stuck(look: Look) -> str:

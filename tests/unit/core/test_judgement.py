@@ -152,6 +152,12 @@ def test_a_single_failure_is_one_too_many_until_it_is_proven() -> None:
     assert judge(replace(seen, is_proven=True)) == NOTHING
 
 
+def test_of_a_task_that_left_without_an_error_it_is_told_how_it_ended() -> None:
+    service = web()
+    ended = [task(service, 1, "complete"), task(service, 2, "complete", made=BEGAN)]
+    assert judge(look(service, *ended)).why == "2 of its tasks failed: task 1 complete: is complete"
+
+
 @pytest.mark.parametrize("state", ["updating", "rollback_started"])
 def test_while_swarm_is_at_work_failures_are_its_own_to_judge(state: str) -> None:
     service = web(state=state)
