@@ -61,6 +61,13 @@ class SwarmMachine(RuleBasedStateMachine):
     def edit_the_image(self, number: int, image: str) -> None:
         self._want(number, image=image)
 
+    @rule(number=numbers, image=images, seconds=st.sampled_from((1.0, 12.0, 45.0)))
+    def roll_out(self, number: int, image: str, seconds: float) -> None:
+        """Edit the image once what runs has had the time to prove itself, so that there is something to go back to."""
+        self.ground.pass_time(14.0)
+        self._want(number, image=image)
+        self.ground.pass_time(seconds)
+
     @rule(number=numbers, mode=st.sampled_from(("on", "off", "auto")))
     def edit_the_environment(self, number: int, mode: str) -> None:
         self._want(number, mode=mode)
