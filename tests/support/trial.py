@@ -35,7 +35,11 @@ class Sight:
         self._configs = configs
 
     def is_complete(self, *names: str) -> bool:
-        """Every replica runs, nothing else does, and Swarm's updater is at rest."""
+        """Every replica runs, and Swarm's updater is at rest.
+
+        More than that may run, for ever: what fails between two steps of an update that starts the new task first is restarted
+        by Swarm in the new version, and replaced once more by the updater, which knew the slot as it was before.
+        """
         return all(name in self._services and _is_complete(self._services[name]) for name in names)
 
     def revisions(self, name: str) -> list[dict[str, str]]:
@@ -135,6 +139,11 @@ class Trial:
         """Requests since `moment` (monotonic) that got no page."""
         return self.load.failed(name, moment) if self.load is not None else []
 
+    def last_other(self, name: str, moment: float, version: str) -> float:
+        """Seconds from `moment` (monotonic) to the last request that got anything but this version's page; 0 if none did."""
+        others = [reply.at for reply in self.load.since(name, moment) if reply.text != version] if self.load is not None else []
+        return max(others, default=moment) - moment
+
     def sight(self) -> Sight:
         return Sight(self.engine.api("GET", "/services?status=true"), self.engine.api("GET", "/configs"))
 
@@ -196,7 +205,7 @@ def _version(service: Service) -> str:
 def _is_complete(entry: dict[str, Any]) -> bool:
     counts, state = entry["ServiceStatus"], (entry.get("UpdateStatus") or {}).get("State")
     wanted = entry["Spec"]["Mode"]["Replicated"]["Replicas"]
-    return bool(counts["RunningTasks"] == counts["DesiredTasks"] == wanted and state not in {"updating", "rollback_started"})
+    return bool(counts["RunningTasks"] >= wanted and state not in {"updating", "rollback_started"})
 
 
 def _in_words(call: Call) -> str:

@@ -74,3 +74,10 @@ def fresh_swarm(engine: PrivateEngine) -> Iterator[PrivateEngine]:
 
 def _terminated(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt(f"signal {number}")  # the one thing that makes pytest end at once and in order
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests of a real Swarm measured, as they put it on record."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
