@@ -27,7 +27,7 @@ GOOD = "good"
 WAIT_SECONDS = 60.0
 SETTLE_SECONDS = 0.4
 # The second replica still waits when the first one fails: how far the update has come by then is not left to chance.
-UPDATE: Mapping[str, Any] = {"parallelism": 1, "delay": "3s", "monitor": "1s"}
+UPDATE: Mapping[str, Any] = {"parallelism": 1, "delay": "1s", "monitor": "1s"}
 _ALIVE = frozenset({"preparing", "starting", "running"})
 
 _numbers = itertools.count(1)
@@ -83,28 +83,32 @@ class Patient:
         self._scene, self._write, self._is_over = scene, write, is_over
 
     def edit(self, fault: Fault) -> float:
-        """Have a new bad version written, and wait until it is. Returns a moment shortly before."""
+        """Have a new bad version written, and wait until it is tried. Returns when it was written."""
         self.wait(self._is_over, "the last version is not over")
         time.sleep(SETTLE_SECONDS)
         since, version = time.time(), f"bad-{next(_numbers)}"
         self._write(version, fault)
         self.wait(lambda: version in self._versions(), f"{version} is not tried")
-        return since
+        return self.writes(since)[0]
 
     def seconds_to_serve(self, fault: Fault) -> float:
         """From the write of a bad version to the moment at which all replicas are of the old one and run, and no other does."""
-        since = self.edit(fault)
-        served = [0.0]
+        written, served = self.edit(fault), [0.0]
 
         def is_back() -> bool:
             served[0] = self._serves_since()
-            return served[0] > since
+            return served[0] > written
 
         self.wait(is_back, "the old version does not come back")
-        return served[0] - self.writes(since)[0]
+        return served[0] - written
+
+    def written_back(self, written: float) -> float:
+        """When the old version was written again after `written`; waits for it."""
+        self.wait(lambda: not self.is_still_bad(), "is not written back")
+        return next(at for at in self.writes(written) if at > written)
 
     def events(self, since: float) -> list[Event]:
-        """What the engine told of this service and its containers."""
+        """What the engine told of this service and its containers. It remembers 256 events: ask soon."""
         told = self._scene.engine.docker(
             "events", "--since", f"{since:.6f}", "--until", f"{time.time():.6f}", "--format", "{{json .}}"
         )

@@ -23,10 +23,10 @@ when the engine's own stamp says that the last replica runs. `service rm` to the
 reader of the event stream, `--version` beside docker's.
 
 A bad update is made of the same service twice: under the controller, with Swarm's default `failure_action: pause`, and without
-it, with `failure_action: rollback`. `order` is stop-first and `restart_policy` Swarm's default. Both sides count from the write of
-the bad version, by the engine's own stamps, so that what an edit of a manifest takes to be seen is on neither side. The old version
-is back when all replicas are of it and run, and none of the bad one does. Where Swarm never goes back, a bound in seconds ends with
-the controller's write, and Swarm is given twice that time.
+it, with `failure_action: rollback`; `order` and `restart_policy` are Swarm's defaults. Both sides count from the write of the bad
+version, by the engine's own stamps: what an edit of a manifest takes to be seen is on neither side. The old version is back when
+all replicas are of it and run, and none of the bad one does. Where Swarm never goes back, a bound in seconds ends with the
+controller's write, and Swarm is given twice that time.
 """
 
 
