@@ -55,6 +55,8 @@ class Agents:
 
     def node_back(self, node_id: str) -> None:
         """What was to be stopped meanwhile is stopped now; the others go on from the step that they were at."""
+        if node_id not in self._lost:
+            return
         self._lost.discard(node_id)
         for task in self._store.tasks_of_node(node_id):
             if task.has_ended or task.state < TaskState.ASSIGNED:

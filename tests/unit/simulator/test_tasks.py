@@ -109,6 +109,14 @@ def test_a_node_that_is_back_before_anybody_noticed_was_never_down(three_nodes: 
     assert [task.id for task in sim.running("web")] == before
 
 
+def test_a_node_that_was_never_cut_off_is_not_disturbed_by_coming_back(scene: Scene) -> None:
+    scene.sim.images["slow"] = Behaviour(prepare_seconds=10)
+    scene.start(scene.spec(image="slow"), seconds=8)
+    scene.sim.recover_node("node1")
+    scene.sim.advance(4)
+    assert scene.images() == ["slow"]
+
+
 def test_a_node_that_is_cut_off_starts_nothing_until_it_is_back(scene: Scene) -> None:
     scene.sim.fail_node("node1", noticed_after=1e6)
     scene.start(scene.spec(image="new"))
