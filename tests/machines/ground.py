@@ -176,6 +176,7 @@ class Ground:
 
     def undisturb(self, process: Process) -> None:
         process.wire.is_cut = process.wire.is_deaf = False
+        process.stalls.clear()
         process.wire.moving.set()
         process.whole_since = self.swarm.now
 

@@ -35,6 +35,7 @@ from tests.machines.scenery import BUDGET, DEADLINE_SECONDS, GOOD, KEYS, TOKEN, 
 from tests.support.specs import STACK
 
 UNDER_WAY = (UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED)
+PAUSED = (UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED)
 REFUSED = (RevisionState.FAILED, RevisionState.QUARANTINED)
 _NUMBER = "prodbreaker.rev.number"
 
@@ -166,6 +167,9 @@ class Laws:
         holder = write.after.spec["Labels"].get("prodbreaker.lease.holder", "") if isinstance(write.after, Content) else ""
         if holder not in ("", self._holder):
             self.counts["takeovers"] += bool(self._holder)
+            for process in self._processes:
+                if process.runs and process.name != holder and process.may_write():
+                    self._found(f"P9 {holder} takes the lease and {process.name} may still write")
             self._holder = holder
             self.restarted()
 

@@ -200,6 +200,10 @@ class SwarmMachine(RuleBasedStateMachine):
     def disturb_a_controller(self, number: int, seconds: float, how: str) -> None:
         self.ground.disturb(number, seconds, how=how)
 
+    @rule(number=numbers, seconds=st.sampled_from((3.0, 9.0, 25.0)))
+    def freeze_a_controller_before_its_next_write(self, number: int, seconds: float) -> None:
+        self.ground.process(number).stalls.append(seconds)
+
     # Operators
 
     @rule(number=st.integers(0, 3))

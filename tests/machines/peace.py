@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from controller.model.revision import RevisionState
-from controller.model.status import ServiceStatus, Sync
+from controller.model.status import Health, ServiceStatus, Sync
 from controller.simulator.records import Service
 from tests.machines.ground import Ground
-from tests.machines.laws import REFUSED, UNDER_WAY
+from tests.machines.laws import PAUSED, REFUSED, UNDER_WAY
 from tests.machines.scenery import GOOD, HOPELESS, IMAGES
 from tests.support.specs import STACK
 
@@ -88,7 +88,7 @@ def _service(ground: Ground, key: str, status: ServiceStatus) -> str:
         return ""
     if live.replicas != term.replicas:
         return f"has {live.replicas} replicas"
-    return _runs(ground, live)
+    return _runs(ground, live, status)
 
 
 def _accounted_for(ground: Ground, key: str, live: Service, status: ServiceStatus) -> str:
@@ -113,10 +113,13 @@ def _accounted_for(ground: Ground, key: str, live: Service, status: ServiceStatu
     return ""
 
 
-def _runs(ground: Ground, live: Service) -> str:
-    if live.update_status is not None and live.update_status.state in UNDER_WAY:
+def _runs(ground: Ground, live: Service, status: ServiceStatus) -> str:
+    state = live.update_status.state if live.update_status is not None else None
+    if state in UNDER_WAY:
         return "" if live.image not in GOOD else "is still updating"
     running = ground.swarm.running(live.name)
+    if state in PAUSED and status.health is Health.DEGRADED and len(running) > live.replicas:
+        return ""  # paused by a drain: with start-first Swarm leaves the old task beside the new one, and a person is told
     if live.image in GOOD and len(running) != live.replicas:
         return f"{len(running)} of {live.replicas} run"
     return "" if live.image in IMAGES else "its image is nobody's"

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from controller.core.lease import LEASE_NAME
 from controller.engine.declarations import Declarations
 from controller.engine.leader import Leader
 from controller.engine.loop import Loop, run_workers
@@ -20,6 +21,7 @@ from controller.engine.workqueue import WorkQueue
 from controller.errors import EngineUnavailableError, JournalError
 from controller.model.plan import ObjectKind
 from controller.model.spec import DesiredStack
+from controller.simulator.faults import WRITES
 from controller.simulator.inprocess import InProcessSwarm
 from controller.simulator.timeline import LoopPump
 from controller.sources.docker_events import DockerEvents
@@ -41,6 +43,7 @@ class Wire:
         self.who = who
         self.is_cut = False  # nothing arrives
         self.is_deaf = False  # everything arrives, no answer comes back
+        self.before_write: Callable[[], None] = lambda: None
         self.moving = asyncio.Event()
         self.moving.set()
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -73,6 +76,8 @@ class Line(InProcessSwarm):
 
     async def _call(self, operation: str, target: str, effect: Callable[[], T], kind: ObjectKind | None = None) -> T:
         wire = self._wire
+        if operation in WRITES and target != f"config/{LEASE_NAME}":
+            wire.before_write()
         await wire.moving.wait()
         if wire.is_cut:
             await asyncio.sleep(CALL_SECONDS)
@@ -122,6 +127,9 @@ class Process:
         self.loop = Loop(self.queue, Reconciler(self.world), self.observer, self.recorder)
         self.events = DockerEvents(self.line, self.queue, self.declarations, self.observer, self.recorder, clock)
         self.whole_since = swarm.now  # when it began, or was last frozen or cut off
+        self.stalls: list[float] = []  # for how many seconds it freezes right before its next writes
+        self.wire.before_write = self._stall
+        self._swarm = swarm
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.declarations.accept(stack)
 
@@ -183,6 +191,15 @@ class Process:
             await _end([tasks["lease"]])
             await self.leader.release()
         self._tasks = {}
+
+    def _stall(self) -> None:
+        if self.stalls and self.wire.moving.is_set():
+            self.wire.moving.clear()
+            asyncio.get_running_loop().call_later(self.stalls.pop(), self._go_on)
+
+    def _go_on(self) -> None:
+        self.wire.moving.set()
+        self.whole_since = self._swarm.now
 
     def _follow(self, leads: bool) -> None:
         if leads:
