@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench python
+.PHONY: help up down test machines check bench python
 
 BIN := .venv/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -16,6 +16,9 @@ down: python ## Take away what `make up` made, and nothing else
 test: python ## Run every test, those on a real Swarm included, with coverage
 	@python3 -m scripts.provision_tests $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(TESTS)
 	@test -n "$(TESTS)" || python3 -m scripts.coverage_floor
+
+machines: python ## Play 10,000 runs of the state machines on the simulator, or PRODBREAKER_MACHINE_RUNS of them
+	@python3 -m scripts.provision_tests env PRODBREAKER_MACHINE_RUNS=$${PRODBREAKER_MACHINE_RUNS:-10000} $(BIN)/python -m pytest -q -n 2 tests/machines
 
 check: python ## Lint, format, types and the import law
 	@python3 -m scripts.check

@@ -24,6 +24,7 @@ PROFILE = settings(
 )
 
 
+@pytest.mark.no_cover  # it would take three times as long, and cover what unit tests cover
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("number", range(SEED, SEED + -(-RUNS // BATCH)))
 def test_the_laws_hold_whatever_happens_and_peace_returns(number: int) -> None:
