@@ -29,6 +29,8 @@ log = logging.getLogger("prodbreaker.engine")
 
 # How often a service that moves is looked at: (moving for less than, look again after), in seconds.
 _LOOKS = ((60.0, 1.0), (300.0, 5.0))
+# A task's state comes to the managers this much later than its container's event to us: the agent tidies up and reports in batches.
+_REPORTED_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ class Reconciler:
         verdict = await self._planned(due, desired, service, snapshot, reconcile_id)
         keys = [world.declarations.owner(name) for name in ruling.decisions if name != service.name]
         again = verdict.look_again_seconds or (1.0 if ruling.is_watched else None)
+        if due.reason.startswith("container "):
+            again = min(again or _REPORTED_SECONDS, _REPORTED_SECONDS)
         return replace(verdict, look_again_seconds=again, wake=(*verdict.wake, *(other for other in keys if other)))
 
     async def _planned(

@@ -59,9 +59,9 @@ class Scene:
             )
         )
 
-    async def reconcile(self, key: Key = WEB) -> Verdict:
+    async def reconcile(self, key: Key = WEB, *, reason: str = "test") -> Verdict:
         await asyncio.sleep(0.001)
-        return await self.reconciler.reconcile(Due(key, "test", asyncio.get_running_loop().time()))
+        return await self.reconciler.reconcile(Due(key, reason, asyncio.get_running_loop().time()))
 
 
 def running(**parts: Any) -> Json:
@@ -253,6 +253,13 @@ async def test_a_service_that_moves_for_long_is_looked_at_more_rarely() -> None:
 
     assert looks == [1.0, 1.0, 5.0, 5.0, None]
     assert scene.board.statuses()[0].health is Health.PROGRESSING
+
+
+async def test_after_a_containers_end_the_service_is_looked_at_again_when_its_task_has_been_reported() -> None:
+    scene = Scene(stack(service()), running())
+
+    assert (await scene.reconcile(reason="container die")).look_again_seconds == 0.3
+    assert (await scene.reconcile(reason="moving")).look_again_seconds is None
 
 
 async def test_a_service_short_of_replicas_past_its_deadline_is_degraded_and_left_to_the_resync() -> None:
