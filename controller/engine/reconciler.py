@@ -29,7 +29,7 @@ log = logging.getLogger("prodbreaker.engine")
 
 # How often a service that moves is looked at: (moving for less than, look again after), in seconds.
 _LOOKS = ((60.0, 1.0), (300.0, 5.0))
-# A task's state comes to the managers this much later than its container's event to us: the agent tidies up and reports in batches.
+# A task's state comes to the managers this much later than its container's event to us: the agent tidies up, reports in batches.
 _REPORTED_SECONDS = 0.3
 
 
