@@ -22,6 +22,7 @@ TOTALS: Counter[str] = Counter()  # of all runs of this process
 
 numbers = st.integers(0, 2)
 images = st.sampled_from(tuple(IMAGES))
+bad_images = st.sampled_from(sorted(set(IMAGES) - set(GOOD)))
 good_images = st.sampled_from(GOOD)
 wants = st.builds(
     Want,
@@ -64,9 +65,13 @@ class SwarmMachine(RuleBasedStateMachine):
     @rule(number=numbers, image=images, seconds=st.sampled_from((1.0, 12.0, 45.0)))
     def roll_out(self, number: int, image: str, seconds: float) -> None:
         """Edit the image once what runs has had the time to prove itself, so that there is something to go back to."""
-        self.ground.pass_time(14.0)
-        self._want(number, image=image)
-        self.ground.pass_time(seconds)
+        self._roll_out(number, seconds, image=image)
+
+    @rule(number=numbers, image=bad_images, replicas=st.integers(1, 3), seconds=st.sampled_from((1.0, 12.0, 45.0)))
+    def roll_out_what_is_bad(self, number: int, image: str, replicas: int, seconds: float) -> None:
+        """After an edit that is good, so that this very run sees a way back."""
+        self._roll_out(number, 2.0, image="good:1", replicas=replicas, watch="alert" if image == "noisy:1" else "")
+        self._roll_out(number, seconds, image=image)
 
     @rule(number=numbers, mode=st.sampled_from(("on", "off", "auto")))
     def edit_the_environment(self, number: int, mode: str) -> None:
@@ -256,6 +261,11 @@ class SwarmMachine(RuleBasedStateMachine):
             ground.close()
 
     # Means
+
+    def _roll_out(self, number: int, seconds: float, **parts: Any) -> None:
+        self.ground.pass_time(14.0)
+        self._want(number, **parts)
+        self.ground.pass_time(seconds)
 
     def _lose(self, number: int) -> None:
         self.ground.laws.is_blamable = True
