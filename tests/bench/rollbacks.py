@@ -44,7 +44,10 @@ def image(scene: Scene) -> Measurement:
 
 
 def late(scene: Scene) -> Measurement:
-    """What is well until Swarm calls its update complete."""
+    """What is well until Swarm calls its update complete.
+
+    Most of it is the engine's: it stops what is unhealthy only two seconds later, for its overlay networks to hear of it.
+    """
     after, interval, retries = 4.0, 1.0, 2
     setting = Setting("8s", healthcheck={**CHECK, "interval": f"{interval:g}s", "retries": retries}, update=TOGETHER)
     fault, bound = Fault({"FAULT": "late-unhealthy", "AFTER": f"{after:g}"}), interval * retries + 2

@@ -41,7 +41,7 @@ def plan_unchanged(scene: Scene) -> Measurement:
 def create_many(scene: Scene) -> Measurement:
     """1,000 services without tasks in an empty Swarm: `apply` beside `docker stack deploy`."""
     file = scene.many_services()
-    theirs, ours = _deploy(file), _prodbreaker("apply", file)
+    theirs, ours = _deploy(file), [*_prodbreaker("apply", file), "--detach"]  # both end once everything is written
 
     def create(command: list[str]) -> float:
         scene.clean()
