@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from controller.model.observation import Snapshot
 from controller.model.spec import Json
 
-UPDATING = frozenset({"updating", "rollback_started"})  # Swarm's updater is at work
-ROLLED_BACK = frozenset({"rollback_started", "rollback_paused", "rollback_completed"})
+GOING_BACK = "rollback_started"
+UPDATING = frozenset({"updating", GOING_BACK})  # Swarm's updater is at work
+ROLLED_BACK = frozenset({GOING_BACK, "rollback_paused", "rollback_completed"})
 
 
 def replica_counts(live: Json, snapshot: Snapshot) -> tuple[int, int]:

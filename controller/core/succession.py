@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from controller.core.judgement import serving, sortable, wanted_replicas
 from controller.core.replicas import UPDATING
 from controller.core.revisions import by_name, creation, digest_of, relabelling, removal, surplus
-from controller.core.rollout import Turn, newest, turned
+from controller.core.rollout import Turn, is_job, newest, turned
 from controller.core.values import Context
 from controller.model.observation import Snapshot
-from controller.model.plan import Action
+from controller.model.plan import Action, Reason, Verb
 from controller.model.revision import Revision, RevisionState
 from controller.model.spec import Json
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A declared change of a live service, about to be written."""
+    """A declared change of a service, about to be written."""
 
     action: Action
     digest: str  # of what is declared
@@ -31,16 +31,30 @@ class Edit:
     is_proven: bool = False  # what runs now has had all its replicas up for long enough
 
 
+def is_kept(action: Action, digest: str, history: Sequence[Revision]) -> bool:
+    """Whether a write brings something new: an edit or, of a service with a past, what was edited while it was gone.
+
+    `digest` is that of what is declared.
+    """
+    if is_job(action.body):
+        return False
+    if action.verb is not Verb.CREATE:
+        return action.reason is Reason.EDITED
+    known = newest(history, digest)
+    is_declared = digest_of({"Spec": action.body}) == digest
+    return bool(history) and is_declared and (known is None or known.state is RevisionState.SUPERSEDED)
+
+
 def succession(edit: Edit, history: Sequence[Revision], snapshot: Snapshot, context: Context, *, keep: int) -> list[Action]:
     """The writes that come before the edit's own; empty when they were made already."""
-    live = snapshot.services[edit.action.name]
-    leaving = outgoing(history, live, context)
+    live = snapshot.services.get(edit.action.name)
+    leaving = outgoing(history, live, context) if live else None
     latest = history[-1] if history else None
     if leaving and latest and (latest.digest, latest.state) == (edit.digest, RevisionState.PROGRESSING):
         return []
     number = latest.number if latest else 0
     actions: list[Action] = []
-    if leaving is None:
+    if live and leaving is None:
         number += 1
         actions.append(creation(_baseline(edit, live, number, history, context)))
     for revision in history:
@@ -56,7 +70,7 @@ def succession(edit: Edit, history: Sequence[Revision], snapshot: Snapshot, cont
         state=RevisionState.PROGRESSING,
         since=edit.since,
         group=edit.group,
-        over=live["Version"]["Index"],
+        over=live["Version"]["Index"] if live else 0,
         noise=edit.noise,
         changes=edit.action.changes,
         body=by_name(edit.action.body, context),

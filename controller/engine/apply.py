@@ -178,7 +178,7 @@ async def _keep_before(
     observer: Observer,
 ) -> list[ActionResult]:
     """Keep what the plan's edits replace, and what they bring: none of them is written where that fails."""
-    changed = edits(plan.actions, snapshot)
+    changed = edits(desired, planner, plan.actions)
     if not changed:
         return []
     wall = executor.clock.wall()

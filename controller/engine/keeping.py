@@ -7,28 +7,28 @@ from datetime import UTC, datetime
 
 from controller.core.planner import ServicePlanner
 from controller.core.revisions import digest_of, histories
-from controller.core.rollout import Turn, is_job, newest
+from controller.core.rollout import Turn, newest
 from controller.core.signals import Answers, noise_of
-from controller.core.succession import Edit, is_proven, outgoing, relabelled, succession
+from controller.core.succession import Edit, is_kept, is_proven, outgoing, relabelled, succession
 from controller.engine.convergence import look_at_tasks
 from controller.engine.ports import Swarm
 from controller.model.observation import Snapshot
-from controller.model.plan import Action, ObjectKind, Reason
+from controller.model.plan import Action, ObjectKind, Reason, Verb
 from controller.model.revision import Revision, RevisionState
 from controller.model.spec import DesiredService, DesiredStack
 
 _UNASKED = Answers({}, None)  # nobody asked Prometheus before the edit: nothing that it says can count after it
 
 
-def edits(actions: Sequence[Action], snapshot: Snapshot) -> list[Action]:
-    """Updates of which something is to be kept. A creation keeps nothing, nor does a job."""
+def edits(desired: DesiredStack, planner: ServicePlanner, actions: Sequence[Action]) -> list[Action]:
+    """Writes of which something is to be kept."""
+    declared = {service.name: service for service in desired.services.values()}
     return [
         action
         for action in actions
         if action.kind is ObjectKind.SERVICE
-        and action.reason is Reason.EDITED
-        and action.name in snapshot.services
-        and not is_job(action.body)
+        and (action.reason is Reason.EDITED or (action.verb is Verb.CREATE and action.name in planner.histories))
+        and is_kept(action, planner.revision(declared[action.name]), planner.histories.get(action.name, ()))
     ]
 
 
@@ -48,7 +48,8 @@ async def before_edits(
     """
     declared = {service.name: service for service in desired.services.values()}
     leaving = {action.name: _leaving(action.name, snapshot, planner) for action in actions}
-    if any(_may_be_proven(declared[name], revision) for name, revision in leaving.items()):
+    live = snapshot.services
+    if any(name in live and _may_be_proven(declared[name], revision) for name, revision in leaving.items()):
         snapshot = await look_at_tasks(swarm, snapshot, tasks_of)
     group, now = planner.generation(), datetime.fromtimestamp(wall, UTC)
     kept: list[Action] = []
@@ -81,7 +82,8 @@ def proofs(services: Collection[DesiredService], snapshot: Snapshot, *, wall: fl
 
 
 def _leaving(name: str, snapshot: Snapshot, planner: ServicePlanner) -> Revision | None:
-    return outgoing(planner.histories.get(name, ()), snapshot.services[name], planner.context)
+    live = snapshot.services.get(name)
+    return outgoing(planner.histories.get(name, ()), live, planner.context) if live else None
 
 
 def _is_stable(revision: Revision | None) -> bool:
@@ -95,7 +97,9 @@ def _may_be_proven(service: DesiredService, revision: Revision | None) -> bool:
 
 
 def _is_proven(service: DesiredService, snapshot: Snapshot, now: datetime) -> bool:
-    live = snapshot.services[service.name]
+    live = snapshot.services.get(service.name)
+    if live is None:
+        return False
     started_before = _stamp(now - service.policy.rollback.min_healthy)
     tasks = (snapshot.tasks or {}).get(live["ID"], ())
     return is_proven(live, tasks, snapshot.nodes, started_before=started_before)

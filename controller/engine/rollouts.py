@@ -29,12 +29,12 @@ from controller.core.rollout import (
     way_back,
 )
 from controller.core.signals import Reading
-from controller.core.succession import Edit, is_proven, outgoing, relabelled, succession
+from controller.core.succession import Edit, is_kept, is_proven, outgoing, relabelled, succession
 from controller.engine.ports import Clock, Swarm
 from controller.engine.signals import SignalWatch
 from controller.errors import NotFoundError
 from controller.model.observation import Snapshot
-from controller.model.plan import Action, ObjectKind, Reason, Restart
+from controller.model.plan import Action, ObjectKind, Restart
 from controller.model.revision import Revision, RevisionState
 from controller.model.spec import DesiredService, Json
 
@@ -138,20 +138,20 @@ class Rollouts:
         return by_swarm or Ruling()
 
     async def before(self, subject: Subject, action: Action, applied: str) -> list[Action]:
-        """The writes that keep what goes and what comes, in front of an edit; none in front of anything else."""
-        live = subject.live
-        if action.reason is not Reason.EDITED or live is None or is_job(action.body):
+        """The writes that keep what goes and what comes, in front of what is new; none in front of anything else."""
+        live, digest = subject.live, subject.planner.revision(subject.desired)
+        if not is_kept(action, digest, subject.history):
             return []
         policy, wall = subject.desired.policy, self._clock.wall()
-        leaving = outgoing(subject.history, live, subject.planner.context)
+        leaving = outgoing(subject.history, live, subject.planner.context) if live else None
         proven = leaving is not None and leaving.state is RevisionState.STABLE
         is_measured = bool(policy.rollback.conditions or policy.alerts)
-        if not proven and not (leaving and is_measured and leaving.state is RevisionState.PROGRESSING):
+        if live and not proven and not (leaving and is_measured and leaving.state is RevisionState.PROGRESSING):
             started_before = _stamp(wall - policy.rollback.min_healthy.total_seconds())
             proven = is_proven(live, await self._tasks(live), subject.snapshot.nodes, started_before=started_before)
         edit = Edit(
             action,
-            subject.planner.revision(subject.desired),
+            digest,
             subject.planner.generation(),
             _stamp(wall),
             noise=await self._measurements.baseline(subject.desired.name, policy),

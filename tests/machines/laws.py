@@ -227,11 +227,15 @@ class Laws:
 
     def _is_unproven(self, write: Write) -> bool:
         """An edit is written again where a hand has brought back the spec before it and nobody can tell that it ever ran."""
-        before, digest = write.before, write.body["Labels"].get(REVISION_LABEL)
-        if not isinstance(before, Service) or before.spec["Labels"].get(REVISION_LABEL) in (None, digest):
-            return False
-        newest = next((item for item in reversed(self.history(write.name)) if item.digest == digest), None)
-        return newest is not None and newest.state is RevisionState.PROGRESSING
+        before, digest = digest_of(write.before), write.body["Labels"].get(REVISION_LABEL, "")
+        return before not in ("", digest) and self._state(write.name, digest) is RevisionState.PROGRESSING
+
+    def _is_brought_back(self, write: Write) -> bool:
+        """A hand has brought back what is refused: it is taken back as it was at first, without waiting for its update to end."""
+        return self._state(write.name, digest_of(write.before)) in REFUSED
+
+    def _state(self, name: str, digest: str) -> RevisionState | None:
+        return next((item.state for item in reversed(self.history(name)) if item.digest == digest), None)
 
     def _placed(self, write: Write, asked: Term) -> Term | None:
         """Which edit a write belongs to: the latest if it can be, else one that was in force when it was decided."""
@@ -264,7 +268,7 @@ class Laws:
     def _goes_back(self, write: Write, written: Written, term: Term, *, is_edit: bool) -> bool:
         """Whether a write is the way back, of which an edit has one at most; afterwards nothing else is written any more."""
         if written == term.last:
-            return False
+            return self._is_brought_back(write)
         if written in term.before:
             self._found(f"P6 {write.who} writes {write.name} to and fro: {term.before}, {term.last} and again {written}")
         elif not is_edit and not term.has_way_back:
@@ -359,6 +363,11 @@ class Laws:
 
     def _found(self, text: str) -> None:
         self.violations.append(f"{self._swarm.now:.3f} {text}")
+
+
+def digest_of(row: object) -> str:
+    """Of the revision that a service says it is."""
+    return row.spec["Labels"].get(REVISION_LABEL, "") if isinstance(row, Service) else ""
 
 
 def strategy(spec: Json) -> tuple[str, ...]:
