@@ -68,6 +68,17 @@ async def test_an_edit_is_kept_with_what_it_replaces(scene: Scene) -> None:
     assert (scene.records, scene.writes) == ([], [])
 
 
+async def test_what_was_edited_while_its_service_was_gone_is_kept(scene: Scene) -> None:
+    await scene.apply(shop("web:1"))
+    await rest(scene, 20)
+    await scene.apply(shop("web:2"))
+    scene.sim.remove(ObjectKind.SERVICE, "shop_web")
+    await scene.apply(shop("web:3"), wait=False)
+
+    assert (scene.records, scene.writes) == (["update 2", "create 3"], ["create service/shop_web"])
+    assert states(scene) == [STABLE, SUPERSEDED, PROGRESSING]
+
+
 async def test_the_next_edit_proves_what_ran_meanwhile_or_not(scene: Scene) -> None:
     await scene.apply(shop("web:1"))
     await scene.apply(shop("web:2"))

@@ -529,6 +529,30 @@ async def test_a_service_that_is_removed_on_its_way_back_comes_back_as_what_it_g
         assert image(rig) == "web:1"
 
 
+async def test_what_was_edited_while_its_service_was_gone_is_watched_like_any_edit() -> None:
+    async with Rig(one()) as rig:
+        rig.sim.images["web:3"] = CRASHING
+        await rig.settle()
+        await update(rig, one("web:2"), seconds=300)
+        rig.sim.remove(ObjectKind.SERVICE, "shop_web")
+        await update(rig, one("web:3"), seconds=300)
+
+        assert rig.service_writes == ["create service/shop_web", "update service/shop_web"]
+        assert (image(rig), states_of(rig)) == ("web:2", [STABLE, STABLE, QUARANTINED])
+
+
+async def test_what_is_created_again_as_it_was_is_no_new_revision() -> None:
+    async with Rig(one()) as rig:
+        await rig.settle()
+        await update(rig, one("web:2"), seconds=300)
+        rig.forget()
+        rig.sim.remove(ObjectKind.SERVICE, "shop_web")
+        await asyncio.sleep(60)
+
+        assert rig.writes == ["create service/shop_web"]
+        assert states_of(rig) == [STABLE, STABLE]
+
+
 async def test_what_somebody_wrote_as_a_revision_and_is_none_stands_in_nobodys_way() -> None:
     labels = {"prodbreaker.rev.service": "shop_web", "prodbreaker.rev.number": "7", "prodbreaker.rev.digest": "x"}
     async with Rig(one()) as rig:

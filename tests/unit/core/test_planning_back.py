@@ -67,6 +67,16 @@ def planned(there: Snapshot, wanted: DesiredService = NEW) -> tuple[Action | Non
 BAD = bad().digest
 
 
+def test_a_way_back_waits_until_swarm_has_gone_back_by_itself() -> None:
+    other = body("web", "web:0")
+    action, notice = planned(seen(of("other", other, "rollback_started")))
+
+    assert action is None
+    assert notice is not None
+    assert notice.reason is Reason.UPDATE_RUNNING
+    assert planned(seen(of("other", other, "updating")))[0] is not None
+
+
 def test_a_bad_revision_is_replaced_by_its_target_with_the_replicas_that_are_declared() -> None:
     action, notice = planned(seen(of(BAD, NEW.body)))
 
