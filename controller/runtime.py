@@ -28,7 +28,6 @@ from controller.adapters.prometheus import Prometheus
 from controller.adapters.swarm import DockerSwarm, Endpoint, resolve_endpoint
 from controller.core.by_hand import Entry, Release, Rollback, history_of
 from controller.core.planner import Options
-from controller.engine.apply import plan_stack
 from controller.engine.board import Board
 from controller.engine.by_hand import declared_by, release, roll_back
 from controller.engine.clock import LeaseClock, SystemClock
@@ -41,6 +40,7 @@ from controller.engine.loop import Loop, run_workers
 from controller.engine.memory import Memory
 from controller.engine.observer import Observer, full_snapshot
 from controller.engine.pausing import set_paused
+from controller.engine.planning import plan_stack
 from controller.engine.ports import Clock
 from controller.engine.reconciler import Reconciler
 from controller.engine.rollouts import Rollouts

@@ -16,9 +16,9 @@ from controller.cli.common import (
     print_json,
 )
 from controller.cli.plan_text import plan_lines
-from controller.engine.apply import plan_stack
 from controller.engine.memory import Memory
 from controller.engine.observer import Observer
+from controller.engine.planning import plan_stack
 from controller.model.forms import plan_form
 from controller.model.plan import Plan
 

@@ -7,13 +7,14 @@ import random
 from dataclasses import dataclass, replace
 
 from controller.core.health import may_be_depended_on
-from controller.core.planner import Options, ServicePlanner, make_plan
+from controller.core.planner import Options, ServicePlanner
 from controller.engine import convergence
 from controller.engine.convergence import Progress, converge
 from controller.engine.executor import ActionResult, Executor, Report
 from controller.engine.keeping import before_edits, edits, proofs
 from controller.engine.memory import Memory
 from controller.engine.observer import Observer
+from controller.engine.planning import look
 from controller.engine.ports import Swarm
 from controller.engine.records import ActionOutcome
 from controller.errors import NotConvergedError, ProdBreakerError
@@ -41,13 +42,6 @@ class Limits:
     wait: bool = True
 
 
-async def plan_stack(
-    swarm: Swarm, observer: Observer, memory: Memory, desired: DesiredStack, options: Options, *, since: float
-) -> Plan:
-    """Make the plan on a snapshot no older than loop time `since`, the registry asked where it has to be."""
-    return (await _look(swarm, observer, memory, desired, options, since))[1]
-
-
 async def apply_stack(
     swarm: Swarm, executor: Executor, desired: DesiredStack, options: Options, limits: Limits, progress: Progress
 ) -> None:
@@ -61,7 +55,7 @@ async def apply_stack(
     waiting: dict[str, float] = {}
     written: set[str] = set()
     conflicts = 0
-    snapshot, plan, planner = await _look(swarm, observer, memory, desired, options, loop.time())
+    snapshot, plan, planner = await look(swarm, observer, memory, desired, options, loop.time())
     progress.planned(plan)
     while True:
         ready, deferred = _gate(plan, desired, snapshot, waiting, progress)
@@ -82,7 +76,7 @@ async def apply_stack(
             await asyncio.sleep(random.uniform(0.05, 0.2) * conflicts)  # noqa: S311 - keeps two writers apart, guards nothing
         elif not results:
             await asyncio.sleep(convergence.POLL_SECONDS)
-        snapshot, plan, planner = await _look(swarm, observer, memory, desired, options, loop.time())
+        snapshot, plan, planner = await look(swarm, observer, memory, desired, options, loop.time())
     _refuse_blocked(plan)
     if limits.wait:
         await _settle(swarm, executor, observer, desired, frozenset(written), deadline, progress)
@@ -106,17 +100,6 @@ async def _settle(
 
 def _tasks_of(desired: DesiredStack) -> dict[str, list[str]]:
     return {"label": [f"{STACK_LABEL}={desired.name}"]}
-
-
-async def _look(
-    swarm: Swarm, observer: Observer, memory: Memory, desired: DesiredStack, options: Options, since: float
-) -> tuple[Snapshot, Plan, ServicePlanner]:
-    snapshot = await observer.snapshot(since=since, shared_since=since)
-    planner = ServicePlanner(desired, snapshot, memory.knowledge(desired, snapshot), options)
-    questions = {planner.image_to_ask(service) for service in desired.services.values()} - {None}
-    if questions:
-        await memory.ask(swarm, [image for image in questions if image is not None])
-    return snapshot, make_plan(desired, snapshot, memory.knowledge(desired, snapshot), options), planner
 
 
 def _gate(

@@ -29,7 +29,7 @@ def plan_unchanged(scene: Scene) -> Measurement:
     theirs = _deploy(file)
     ours = [*_prodbreaker("plan", file), "--detailed-exitcode"]
     scene.run(theirs)
-    pairs = interleaved(scene.pairs, lambda: scene.timed(ours), lambda: scene.timed(theirs))
+    pairs = interleaved(2 * scene.pairs, lambda: scene.timed(ours), lambda: scene.timed(theirs))
     text = f"plan of {MANY} unchanged services ≤ 0.25 of docker stack deploy"
     counts = {
         "prodbreaker plan": scene.requests_of(lambda host: scene.run(ours, host=host)),

@@ -13,12 +13,13 @@ import pytest
 from controller.core.images import Resolve
 from controller.core.planner import Options
 from controller.core.state import STATE_NAME
-from controller.engine.apply import Limits, apply_stack, plan_stack
+from controller.engine.apply import Limits, apply_stack
 from controller.engine.convergence import task_error
 from controller.engine.executor import ActionResult, Executor
 from controller.engine.memory import Memory
 from controller.engine.observer import Observer
 from controller.engine.pausing import set_paused
+from controller.engine.planning import plan_stack
 from controller.errors import NotConvergedError, ProdBreakerError
 from controller.model.plan import Action, ObjectKind, Plan
 from controller.model.policy import DriftMode, RollbackPolicy, ServicePolicy
