@@ -75,15 +75,20 @@ def test_a_policy_of_the_hosts_own_stays(
     assert policy.read_text() == "#!/bin/sh\nexit 0\n"
 
 
+@pytest.mark.parametrize(("is_old", "chosen"), [(False, sys.executable), (True, ">=3.11")])
 def test_an_environment_that_is_as_locked_is_left_alone(
-    fake_host: FakeHost, progress: Progress, monkeypatch: pytest.MonkeyPatch
+    fake_host: FakeHost, progress: Progress, monkeypatch: pytest.MonkeyPatch, *, is_old: bool, chosen: str
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/uv")
+    monkeypatch.setattr(python_env, "_DISTRIBUTIONS_OWN", sys.executable)
+    if is_old:
+        fake_host.failing[f"{sys.executable} -c"] = "1"
+    sync = f"/usr/bin/uv sync --locked --python {chosen}"
     python_env.ensure(progress)
-    assert fake_host.ran == ["/usr/bin/uv sync --locked --python >=3.11 --check"]
-    fake_host.failing["/usr/bin/uv sync --locked --python >=3.11 --check"] = "would change"
+    assert fake_host.ran[1:] == [f"{sync} --check"]
+    fake_host.failing[f"{sync} --check"] = "would change"
     python_env.ensure(progress)
-    assert fake_host.ran[-1] == "/usr/bin/uv sync --locked --python >=3.11"
+    assert fake_host.ran[-1] == sync
     assert progress.changes == ["uv sync --locked"]
 
 
