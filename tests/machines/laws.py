@@ -285,6 +285,8 @@ class Laws:
         newest = next((item for item in reversed(self.history(write.name)) if item.digest == digest), None)
         if newest is None or newest.state not in REFUSED:
             return
+        if any(item.target == newest.number and "rolled back by hand" in item.why for item in self.history(write.name)):
+            return  # an operator wants this one, bad or not
         by, at = self._told.get(newest.config_id, (write.who, 0.0))
         if by == write.who or at < write.sent.at - LATE_SECONDS:  # what others write is seen a little later
             self._found(f"quarantine: {write.who} writes {write.name} as its revision {newest.number}, which is {newest.state}")
