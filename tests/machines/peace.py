@@ -29,6 +29,7 @@ def quiesce(ground: Ground) -> None:
     for process in ground.processes:
         ground.undisturb(process)
     for node in list(ground.swarm.store.nodes.rows.values()):
+        ground.swarm.fail_node(node.hostname, noticed_after=1.0)  # who comes back pulls anew: what hung does not hang for ever
         ground.swarm.recover_node(node.hostname)
         ground.swarm.set_availability(node.hostname, "active")
     ground.pass_time(0.1)
