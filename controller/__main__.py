@@ -14,8 +14,6 @@ def main() -> None:
     """Run the command line of this process and exit with its code."""
     # Commands build large trees once and end: to look for cycles in them every 700 objects takes a quarter of their time.
     gc.set_threshold(100_000, 20, 20)
-    # A plan reads its files on a thread while the loop takes the engine's answers: neither is to wait 5 ms each time.
-    sys.setswitchinterval(0.0005)
     code = run_command(sys.argv[1:])
     with contextlib.suppress(BrokenPipeError):  # whoever read our output has gone; there is nobody to tell
         sys.stdout.flush()

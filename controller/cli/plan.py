@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 
 from controller.cli import EXIT_CHANGES, EXIT_DONE
 from controller.cli.common import (
@@ -21,6 +22,8 @@ from controller.engine.observer import Observer
 from controller.engine.planning import plan_stack
 from controller.model.forms import plan_form
 from controller.model.plan import Plan
+
+_SWITCH_SECONDS = 0.0005  # files are read on a thread while the loop takes the engine's answers: neither waits 5 ms each time
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
 async def _plans(args: argparse.Namespace) -> list[Plan]:
     async with connected() as swarm:
         observer, memory, now = Observer(swarm), Memory(), asyncio.get_running_loop().time()
+        sys.setswitchinterval(_SWITCH_SECONDS)
         looking = asyncio.create_task(observer.snapshot(since=now))  # the engine writes its lists while the files are read
         try:
             stacks = await asyncio.to_thread(load_stacks, args)

@@ -87,8 +87,6 @@ def _service(ground: Ground, key: str, status: ServiceStatus) -> str:
         return why
     if "so what runs is left as it is" in status.message:
         return ""
-    if "to which it went back, is bad too" in status.message and status.health is Health.DEGRADED:
-        return ""  # nothing is left to try, and a person is told
     if live.replicas != term.replicas:
         return f"has {live.replicas} replicas"
     return _runs(ground, live, status)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import docker
@@ -92,6 +92,7 @@ class ThreadedClient:
         self._make_client = make_client
         self._workers = workers
         self._idle = [make_client()]
+        self._is_closed = False
 
     async def exchange(
         self,
@@ -115,13 +116,17 @@ class ThreadedClient:
                 return client.exchange(method, path, params=params, body=body, headers=headers)
             finally:
                 self._idle.append(client)
+                if self._is_closed:
+                    self.close()
 
         return await self._workers.run(exchange)
 
     def close(self) -> None:
-        """Leaves the clients that an exchange still holds."""
-        while self._idle:
-            self._idle.pop().close()
+        """A client that an exchange still holds is closed after it."""
+        self._is_closed = True
+        with contextlib.suppress(IndexError):  # an exchange that ends just now closes them too
+            while True:
+                self._idle.pop().close()
 
 
 def cut(response: requests.Response) -> None:
@@ -129,7 +134,7 @@ def cut(response: requests.Response) -> None:
     CancellableStream(iter(()), response).close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
     """Turn what the libraries raise into what the standard library raises for the same."""
     try:

@@ -174,6 +174,20 @@ async def test_a_client_serves_one_thread_at_a_time_and_then_the_next(workers: W
     assert [slow.closed for slow in made] == [True, True]
 
 
+async def test_a_client_in_use_is_closed_after_its_exchange_where_all_were_closed_meanwhile(workers: Workers) -> None:
+    gate = threading.Event()
+    slow = Slow(gate)
+    client = ThreadedClient(lambda: cast("EngineClient", slow), workers)
+    under_way = asyncio.create_task(client.exchange("GET", "/", before=_nothing))
+    await asyncio.sleep(0.1)
+    client.close()
+    assert not slow.closed
+    gate.set()
+
+    assert (await under_way)[0] == 200
+    assert slow.closed
+
+
 async def test_a_client_that_cannot_be_made_is_told_at_once_or_when_it_is_needed(workers: Workers) -> None:
     gate = threading.Event()
     clients: list[Callable[[], object]] = [lambda: Slow(gate)]
