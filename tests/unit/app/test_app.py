@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from app.access_log import JsonFormatter
-from tests.unit.app.conftest import RedisServer
+from tests.support.redis_server import RedisServer
 
 
 def lines(captured: str) -> list[dict[str, object]]:
