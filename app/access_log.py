@@ -34,13 +34,19 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
-def install_access_log(app: Flask, *, version: str, replica: str, clock: Callable[[], float]) -> None:
-    """Log every request of `app` once it is answered and echo its id in X-Request-ID; `clock` counts seconds."""
+def log_to_stdout(name: str) -> None:
+    """Let the logger of this name, and those below it, write JSON lines on stdout and nowhere else."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
-    app.logger.handlers[:] = [handler]
-    app.logger.setLevel(logging.INFO)
-    app.logger.propagate = False
+    logger = logging.getLogger(name)
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def install_access_log(app: Flask, *, version: str, replica: str, clock: Callable[[], float]) -> None:
+    """Log every request of `app` once it is answered and echo its id in X-Request-ID; `clock` counts seconds."""
+    log_to_stdout(app.logger.name)
 
     @app.before_request
     def start() -> None:

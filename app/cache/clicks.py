@@ -1,0 +1,77 @@
+"""The stream of clicks: written with the redirect, read by who moves them into the events. Never trimmed, never evicted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from redis import Redis
+
+from app.cache.client import Cache
+from app.click import Click
+
+STREAM = "clicks"
+# What is no click, for a person to look at: it must neither block the stream nor vanish.
+REJECTED = "clicks:rejected"
+
+
+class Waiting(NamedTuple):
+    """Clicks of the stream, oldest first, and the ids of all entries that were read, those that are no clicks included."""
+
+    clicks: list[Click]
+    ids: list[bytes]
+    rejected: list[dict[Any, Any]]
+
+
+class ClickStream:
+    """Its two halves, reading and dropping, are separate: what was read and not dropped is read again."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def waiting(self, *, limit: int) -> Waiting:
+        """The oldest entries. Raises CacheAway."""
+        found = Waiting([], [], [])
+        # redis' types leave open what a client that decodes nothing always answers.
+        entries: Any = self._cache.ask(lambda redis: redis.xrange(STREAM, count=limit))
+        for entry_id, fields in entries:
+            found.ids.append(entry_id)
+            try:
+                found.clicks.append(_click_of(fields))
+            except (KeyError, ValueError):
+                found.rejected.append(fields)
+        return found
+
+    def wait(self, *, milliseconds: int) -> None:
+        """Return when there is an entry, or after this long; it must be shorter than the client's timeout. Raises CacheAway."""
+        self._cache.ask(lambda redis: redis.xread({STREAM: "0"}, count=1, block=milliseconds))
+
+    def drop(self, waiting: Waiting) -> None:
+        """Forget what was read and is safe elsewhere. Raises CacheAway."""
+
+        def exchange(redis: Redis) -> None:
+            with redis.pipeline(transaction=True) as pipe:
+                for fields in waiting.rejected:
+                    pipe.xadd(REJECTED, fields)
+                pipe.xdel(STREAM, *waiting.ids)
+                pipe.execute()
+
+        self._cache.ask(exchange)
+
+    def length(self) -> int:
+        """Entries that wait. Raises CacheAway."""
+        return self._cache.ask(lambda redis: int(redis.xlen(STREAM)))
+
+
+def fields_of(click: Click) -> dict[Any, Any]:
+    """The click as an entry of the stream."""
+    return {
+        "id": click.click_id, "at": click.at.isoformat(), "code": click.short_code, "url": click.url_id, "user": click.user_id,
+    }  # fmt: skip
+
+
+def _click_of(fields: dict[bytes, bytes]) -> Click:
+    text = {key.decode(): value.decode() for key, value in fields.items()}
+    at = datetime.fromisoformat(text["at"])
+    return Click(str(UUID(text["id"])), int(text["url"]), int(text["user"]), text["code"], at)

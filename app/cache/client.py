@@ -1,0 +1,50 @@
+"""Redis behind a breaker: an answer, or CacheAway soon."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from redis import Redis, RedisError
+
+from app.breaker import Breaker, State
+from app.counter import connect
+
+T = TypeVar("T")
+_log = logging.getLogger("app.cache")
+
+# So many failures in a row, each up to the client's timeouts long, before nobody asks for a while.
+THRESHOLD, PAUSE_SECONDS = 3, 2.0
+
+
+class CacheAway(Exception):
+    """Redis did not answer, refused, or is left alone because it did so before."""
+
+
+class Cache:
+    """One process's way to Redis. Made without touching the network."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = connect(url)
+        self._breaker = Breaker(threshold=THRESHOLD, pause=PAUSE_SECONDS)
+
+    @property
+    def breaker(self) -> State:
+        return self._breaker.state
+
+    def ask(self, question: Callable[[Redis], T]) -> T:
+        """The answer to one exchange with Redis. Raises CacheAway; the exchange may then have been carried out all the same."""
+        if not self._breaker.allows():
+            raise CacheAway("left alone after failures")
+        try:
+            answer = question(self._redis)
+        except RedisError as error:
+            self._breaker.failed()
+            _log.warning("redis failed", extra={"fields": {"error": type(error).__name__, "breaker": self.breaker}})
+            raise CacheAway(type(error).__name__) from error
+        self._breaker.succeeded()
+        return answer
+
+    def close(self) -> None:
+        self._redis.close()

@@ -1,0 +1,77 @@
+"""The application on a PostgreSQL and a Redis of its own, both emptied before each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import create_app
+from app.store.connection import connect
+from app.store.migrate import migrate
+from tests.app.stage import Stage
+from tests.support.postgres import PostgresServer
+from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def _postgres() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    connection = connect(server.url, statement_seconds=30, name="test")
+    migrate(connection)
+    connection.close()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def _redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"), "--save", "", "--appendonly", "yes")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def postgres(_postgres: PostgresServer) -> Iterator[PostgresServer]:
+    """With the schema and without a row; a test may take it away."""
+    with psycopg.connect(_postgres.url) as connection:
+        connection.execute("TRUNCATE users, urls, events RESTART IDENTITY")
+    yield _postgres
+    _postgres.thaw()
+    _postgres.start()
+
+
+@pytest.fixture
+def redis_server(_redis: RedisServer) -> Iterator[RedisServer]:
+    """Empty; a test may take it away."""
+    with _redis.client() as client:
+        client.flushall()
+    yield _redis
+    _redis.thaw()
+    _redis.start()
+
+
+@pytest.fixture
+def env(postgres: PostgresServer, redis_server: RedisServer) -> dict[str, str]:
+    return {"DATABASE_URL": postgres.url, "REDIS_URL": redis_server.url, "APP_VERSION": "1.2.3", "APP_REPLICA": "2"}
+
+
+@pytest.fixture
+def app(env: dict[str, str]) -> Iterator[Flask]:
+    made = create_app(env)
+    yield made
+    made.extensions["services"].database.pool.close()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def stage(client: FlaskClient) -> Stage:
+    return Stage(client)
