@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from unicodedata import category
 
@@ -11,6 +12,8 @@ from app.domain.errors import Code, FieldError
 LARGEST_ID = 2**31 - 1
 # Years outside are typing errors, not dates of a link.
 FIRST_YEAR, LAST_YEAR = 1970, 2100
+
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}Z?")
 
 _NAMES = {
     type(None): "null",
@@ -71,22 +74,14 @@ def moment(field: str, value: object) -> datetime:
     """A second in UTC, written `YYYY-MM-DD HH:MM:SS` or `YYYY-MM-DDTHH:MM:SS` (a final Z is allowed), as a naive datetime."""
     if type(value) is not str:
         raise wrong_type(field, "a string", value)
-    written = value[:19] if len(value) == 20 and value[19] == "Z" else value
     # Before fromisoformat, which takes other forms too: weeks, offsets, fractions, and 24:00 in later versions of Python.
-    if not (
-        len(written) == 19
-        and written[4] == written[7] == "-"
-        and written[10] in " T"
-        and written[13] == written[16] == ":"
-        and (written[:4] + written[5:7] + written[8:10] + written[11:13] + written[14:16] + written[17:]).isdigit()
-        and written.isascii()
-    ):
+    if not _MOMENT.fullmatch(value):
         raise FieldError(field, Code.FORMAT, "must be a time in UTC written YYYY-MM-DD HH:MM:SS or YYYY-MM-DDTHH:MM:SS")
     try:
-        read = datetime.fromisoformat(written)
+        read = datetime.fromisoformat(value[:19])
     except ValueError as error:
         raise FieldError(field, Code.RANGE, f"is no date and time of the calendar: {error}") from None
-    if not FIRST_YEAR <= read.year <= LAST_YEAR or written[11:13] == "24":
+    if not FIRST_YEAR <= read.year <= LAST_YEAR or value[11:13] == "24":
         raise FieldError(field, Code.RANGE, f"must be in the years {FIRST_YEAR} to {LAST_YEAR}, hours 00 to 23")
     return read
 

@@ -37,6 +37,10 @@ def storable(raw: str) -> str:
     return raw.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
+# Half the cost of a named tuple's own constructor, and this is done for every row.
+_new = tuple.__new__
+
+
 class _Reader:
     """`_pending` are whole lines of a row that has not ended yet, `_tail` the beginning of a line."""
 
@@ -106,10 +110,10 @@ class _Reader:
                         broken = (RowCode.UNCLOSED_QUOTE, _UNCLOSED)
                         break
                     start = self._position
-                    self._position = Position(start.offset + size, start.line + after - at)
+                    self._position = position = _new(Position, (start[0] + size, start[1] + after - at))
                     at = after
                     if cells:
-                        yield Row(start, self._position, raw, cells)
+                        yield _new(Row, (start, position, raw, cells))
             except csv.Error as error:
                 if str(error) != _UNENDED:
                     is_first = base + reader.line_num - at == 1
