@@ -91,30 +91,30 @@ def read_layout(
 ) -> tuple[Layout, Iterator[bytes]]:
     """The layout of a file and the bytes from `layout.start` on. Raises FileError when no row of it could be read."""
     pieces = sliced(chunks)
-    head, offset, line, hint, ended = b"", 0, 1, None, False
+    head, line, hint, ended = b"", 1, None, False
     while len(head) < 4 and (piece := next(pieces, None)) is not None:
         head += piece
     _refuse_foreign(head)
     at = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     while True:
         end = _line_end(head, at, is_last=ended)
-        if (len(head) if end is None else end) - at > limits.row_bytes:
-            raise FileError(FileCode.HEADER, f"the header has more than {limits.row_bytes} bytes", line=line)
+        if (len(head) if end is None else end) > limits.row_bytes:
+            raise FileError(FileCode.HEADER, f"the first {limits.row_bytes} bytes hold no whole header", line=line)
         if end is None:
             piece = next(pieces, None)
             ended = piece is None
-            head, offset, at = head[at:] + (piece or b""), offset + at, 0
+            head += piece or b""
         elif at == end:
             raise FileError(FileCode.EMPTY, "the file is empty: not even a header")
         else:
-            text = _decoded(head[at:end], offset + at, line).rstrip("\r\n")
+            text = _decoded(head[at:end], at, line).rstrip("\r\n")
             at, line = end, line + 1
             if hint is None and (hinted := _HINT.fullmatch(text)):
                 hint = hinted[1]
             elif text.strip():
                 delimiter, names = _split(text, known, (hint,) if hint else DELIMITERS, line - 1)
                 _check_names(names, known, required, line - 1)
-                return Layout(delimiter, names, Position(offset + at, line)), chain([head[at:]], pieces)
+                return Layout(delimiter, names, Position(at, line)), chain([head[at:]], pieces)
 
 
 def _line_end(head: bytes, at: int, *, is_last: bool) -> int | None:

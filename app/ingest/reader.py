@@ -149,4 +149,4 @@ def _first_ending(data: bytes) -> int | None:
 
 def _last_ending(data: bytes) -> int:
     """Where the last line ends for sure, 0 if none does. A CR that is the last byte may be half of a CRLF."""
-    return data.rfind(b"\n") + 1 or data.rfind(b"\r", 0, len(data) - 1) + 1
+    return max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
