@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -60,11 +60,26 @@ def env(postgres: PostgresServer, redis_server: RedisServer) -> dict[str, str]:
     return {"DATABASE_URL": postgres.url, "REDIS_URL": redis_server.url, "APP_VERSION": "1.2.3", "APP_REPLICA": "2"}
 
 
+MakeApp = Callable[..., Flask]
+
+
 @pytest.fixture
-def app(env: dict[str, str]) -> Iterator[Flask]:
-    made = create_app(env)
-    yield made
-    made.extensions["services"].database.pool.close()
+def make_app(env: dict[str, str]) -> Iterator[MakeApp]:
+    """Makes applications like several replicas; keyword arguments are variables of the environment."""
+    made: list[Flask] = []
+
+    def make(**variables: str) -> Flask:
+        made.append(create_app({**env, **variables}))
+        return made[-1]
+
+    yield make
+    for app in made:
+        app.extensions["services"].database.pool.close()
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app()
 
 
 @pytest.fixture
