@@ -51,7 +51,7 @@ def _event(column: str, cell: str, code: str) -> Case:
 
 def _with_cell(kind: Kind, cells: list[str], column: str, cell: str, code: str) -> Case:
     cells[HEADERS[kind].strip().split(",").index(column)] = '"' + cell.replace('"', '""') + '"'
-    return _row(kind, f"{kind} {column} {cell[:30]!r}", ",".join(cells), column, code)
+    return _row(kind, f"{kind} {column} {cell[:30]!r} of {len(cell)}", ",".join(cells), column, code)
 
 
 def _file(name: str, data: str | bytes, code: FileCode, kind: Kind = Kind.USERS) -> Case:
@@ -195,7 +195,7 @@ USER_CELLS = [
     _user("id with a plus", "+1,bob,bob@example.com,", "id", "format"),
     _user("id with underscores", "1_000,bob,bob@example.com,", "id", "format"),
     _user("id with an exponent", "1e3,bob,bob@example.com,", "id", "format"),
-    _user("id in Arabic digits", "١,bob,bob@example.com,", "id", "format"),
+    _user("id in Arabic digits", "\u0661,bob,bob@example.com,", "id", "format"),
     _user("id as a superscript", "²,bob,bob@example.com,", "id", "format"),
     _user("id NaN", "NaN,bob,bob@example.com,", "id", "format"),
     _user("no name", "1,,bob@example.com,", "username", "empty"),
@@ -238,8 +238,9 @@ URL_CELLS = [
     _url("user_id", "bob", "format"),
     _url("user_id", "0", "range"),
     *(_url("original_url", cell, "format") for cell in (
-        "hello", "example.com", "ftp://example.com", "//example.com", "http://", "http:///path", "http://?q", "javascript:alert(1)",
-        "http://exa mple.com", "http://a..b", "http://-a.com", "http://a\\@b.com", "http://[::1", "http://[:::1]/", "http://1.2.3.999",
+        "hello", "example.com", "ftp://example.com", "//example.com", "http://", "http:///path", "http://?q",
+        "javascript:alert(1)", "http://exa mple.com", "http://a..b", "http://-a.com", "http://a\\@b.com", "http://[::1",
+        "http://[:::1]/", "http://1.2.3.999",
         "http://example.com/a b", "http://example.com/a\nb", "https://example.com:port/", " https://example.com", "mailto:a@b.c",
         "file:///etc/passwd", "data:text/html,x", "http:example.com", "https//example.com",
     )),
@@ -269,13 +270,14 @@ EVENT_CELLS = [
     _event("event_type", "x" * 51, "too_long"),
     _event("timestamp", "2026-04-31T00:00:00", "range"),
     *(_event("details", cell, "json") for cell in (
-        "{", "text", "{'a': 1}", '{"a": NaN}', '{"a": 1e999}', '{"a": 1,}', '{"a": 01}', '{"a": "\\ud800"}', '{"a": 1} x', '{a: 1}',
-        '{"a": Infinity}', '{"a":"\x01"}', '{"a": ' + "9" * 400 + "}",
+        "{", "text", "{'a': 1}", '{"a": NaN}', '{"a": 1e999}', '{"a": 1,}', '{"a": 01}', '{"a": "\\ud800"}', '{"a": 1} x',
+        '{a: 1}', '{"a": Infinity}', '{"a":"\x01"}', '{"a": ' + "9" * 5000 + "}",
     )),
     *(_event("details", cell, "type") for cell in ("1", "null", "[]", '"text"', "true")),
     _event("details", '{"a": "\\u0000"}', "nul"),
     _event("details", '{"a\\u0000": 1}', "nul"),
     _event("details", '{"a": 18446744073709551615}', "range"),
+    _event("details", '{"a": ' + "9" * 400 + "}", "range"),
     _event("details", '{"a":' + "[" * 40 + "]" * 40 + "}", "range"),
     _event("details", '{"a":' + "[" * 9000 + "]" * 9000 + "}", "range"),
     _event("details", '{"a": "' + "x" * 17_000 + '"}', "too_long"),

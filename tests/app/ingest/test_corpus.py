@@ -29,9 +29,8 @@ def test_corpus_is_as_large_as_promised() -> None:
 
 def test_bad_utf8_is_named_by_its_offset_in_the_file() -> None:
     data = "\ufeffusername,email\nbö,b@example.com\n".encode() + b"ok\xff,b@example.com\n"
-    assert data.index(b"\xff") == 39
     (reject,) = rejects(read(data))
-    assert reject.message == "byte 0xff at offset 39 of the file is no UTF-8"
+    assert reject.message == "byte 0xff at offset 38 of the file is no UTF-8"
     assert reject.raw == "ok\\xff,b@example.com\n"
 
 
@@ -43,5 +42,5 @@ def test_other_bad_fields_of_the_row_are_told_in_the_same_breath() -> None:
 
 
 def test_a_misspelt_column_is_answered_with_the_one_that_was_meant() -> None:
-    with pytest.raises(FileError, match="column 1, 'user', is unknown; did you mean username?"):
+    with pytest.raises(FileError, match=r"column 1, 'user', is unknown; did you mean username\?"):
         read("user,email\n")
