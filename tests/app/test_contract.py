@@ -230,7 +230,8 @@ def test_events_are_filtered_by_each_field_and_by_all(stage: Stage) -> None:
     "path",
     [
         "/users?page=x", "/users?page=0", "/users?page=-1", "/users?per_page=0", "/users?per_page=1.5", "/users?page=",
-        "/urls?page=%D9%A1", "/urls?user_id=x", "/urls?user_id=0", "/events?url_id=x", "/events?user_id=99999999999", "/events?event_type=",
+        "/urls?page=%D9%A1",
+        "/urls?user_id=x", "/urls?user_id=0", "/events?url_id=x", "/events?user_id=99999999999", "/events?event_type=",
         "/events?event_type=%00", "/users?page=99999999999999999999999",
     ],
 )  # fmt: skip

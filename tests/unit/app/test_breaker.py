@@ -25,6 +25,10 @@ def breaker(seconds: Seconds) -> Breaker:
     return Breaker(threshold=2, pause=5, clock=seconds)
 
 
+def state_of(breaker: Breaker) -> State:
+    return breaker.state  # a call, which mypy does not take for unchanged
+
+
 def opened(breaker: Breaker) -> Breaker:
     for _ in range(2):
         assert breaker.allows()
@@ -36,9 +40,9 @@ def test_it_opens_after_failures_in_a_row_only(breaker: Breaker) -> None:
     for _ in range(5):
         breaker.failed()
         breaker.succeeded()
-    assert breaker.state is State.CLOSED
+    assert state_of(breaker) is State.CLOSED
     opened(breaker)
-    assert breaker.state is State.OPEN
+    assert state_of(breaker) is State.OPEN
     assert not breaker.allows()
 
 
@@ -48,7 +52,7 @@ def test_after_the_pause_it_lets_one_trial_through(breaker: Breaker, seconds: Se
     assert not breaker.allows()
     seconds.now = 5.0
     assert [breaker.allows() for _ in range(3)] == [True, False, False]
-    assert breaker.state is State.HALF_OPEN
+    assert state_of(breaker) is State.HALF_OPEN
 
 
 def test_a_trial_that_succeeds_closes_it_and_one_that_fails_opens_it_for_another_pause(
@@ -63,7 +67,7 @@ def test_a_trial_that_succeeds_closes_it_and_one_that_fails_opens_it_for_another
     seconds.now = 10.0
     assert breaker.allows()
     breaker.succeeded()
-    assert breaker.state is State.CLOSED
+    assert state_of(breaker) is State.CLOSED
     assert all(breaker.allows() for _ in range(3))
 
 
