@@ -59,10 +59,6 @@ class ClickStream:
 
         self._cache.ask(exchange)
 
-    def length(self) -> int:
-        """Entries that wait. Raises CacheAway."""
-        return self._cache.ask(lambda redis: int(redis.xlen(STREAM)))
-
 
 def fields_of(click: Click) -> dict[Any, Any]:
     """The click as an entry of the stream."""

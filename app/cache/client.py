@@ -45,6 +45,3 @@ class Cache:
             raise CacheAway(type(error).__name__) from error
         self._breaker.succeeded()
         return answer
-
-    def close(self) -> None:
-        self._redis.close()

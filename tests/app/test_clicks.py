@@ -61,7 +61,7 @@ def working(env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        process.kill()
+        process.terminate()
         process.wait(timeout=10)
 
 

@@ -122,6 +122,22 @@ def test_a_url_is_made_read_changed_and_deleted(stage: Stage, client: FlaskClien
     assert kinds == [("created", user["id"]), ("updated", user["id"]), ("deleted", user["id"])]
 
 
+def test_a_user_may_be_changed_by_nothing(stage: Stage, client: FlaskClient) -> None:
+    user = stage.user()
+    answer = client.put(f"/users/{user['id']}", json={})
+    assert (answer.status_code, answer.get_json()) == (200, user)
+
+
+def test_where_no_code_can_be_found_the_url_is_not_made(
+    stage: Stage, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = stage.url(short_code="AAAAAA")
+    monkeypatch.setattr("secrets.randbelow", lambda _below: 0)
+    answer = client.post("/urls", json={"user_id": url["user_id"], "original_url": TARGET})
+    assert_refused(answer, 503)
+    assert client.get("/urls").get_json() == [url]
+
+
 def test_a_change_that_changes_nothing_leaves_no_event(stage: Stage, client: FlaskClient) -> None:
     url = stage.url()
     for body in ({}, {"original_url": TARGET}, {"unknown": 1}):

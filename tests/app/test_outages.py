@@ -15,6 +15,9 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from app.cache.client import PAUSE_SECONDS
+from app.store import urls
+from app.store.migrate import HEAD
+from app.store.models import User
 from tests.app.conftest import MakeApp
 from tests.app.stage import TARGET, Stage
 from tests.support.postgres import PostgresServer
@@ -64,6 +67,14 @@ def test_without_postgresql_a_cached_url_still_redirects_and_its_click_is_not_lo
     postgres.start()
     assert wait_until(lambda: stage.client.get("/events").status_code == 200, seconds=5)
     assert len(stage.events(event_type="clicked")) == 2
+
+
+def test_without_postgresql_what_is_off_or_unknown_is_still_known_to_be_so(stage: Stage, postgres: PostgresServer) -> None:
+    off = stage.url(is_active=False)
+    before = stage.visit(off), stage.client.get("/nobody")
+    postgres.kill()
+    after = stage.visit(off), stage.client.get("/nobody")
+    assert [answer.status_code for answer in before + after] == [410, 404, 410, 404]
 
 
 def test_after_a_restart_of_postgresql_no_request_meets_an_old_connection(stage: Stage, postgres: PostgresServer) -> None:
@@ -178,6 +189,43 @@ def test_a_full_redis_does_not_stop_a_redirect_nor_lose_its_click(stage: Stage, 
         client.config_set("maxmemory", "0")
     time.sleep(PAUSE_SECONDS)
     assert len(stage.events(event_type="clicked")) == 4
+
+
+def test_a_redis_that_goes_between_two_questions_costs_no_click(
+    stage: Stage, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, read = stage.url(), urls.by_code
+
+    def last_moment(*arguments: Any) -> Any:
+        redis_server.kill()
+        return read(*arguments)
+
+    monkeypatch.setattr(urls, "by_code", last_moment)
+    assert stage.visit(url).status_code == 302
+    assert len(stage.events(event_type="clicked")) == 1
+
+
+def test_a_schema_that_is_older_than_the_service_keeps_a_replica_from_being_ready(
+    client: FlaskClient, postgres: PostgresServer
+) -> None:
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE schema_version RENAME TO elsewhere")
+        try:
+            none = client.get("/readyz")
+        finally:
+            connection.execute("ALTER TABLE elsewhere RENAME TO schema_version")
+    assert (none.status_code, none.get_json()["missing"]) == (503, {"postgresql": f"is at migration 0, not {HEAD}"})
+    assert client.get("/readyz").get_json() == {"status": "ok", "missing": {}}
+
+
+def test_a_statement_that_postgresql_refuses_for_a_fault_of_ours_is_a_server_error(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(User._meta, "table_name", "nowhere")
+    monkeypatch.setattr(User._meta, "_table", None)
+    answer = client.get("/users")
+    assert answer.status_code == 500
+    assert "nowhere" not in answer.text
 
 
 def test_without_both_a_redirect_is_unavailable(stage: Stage, postgres: PostgresServer, redis_server: RedisServer) -> None:
