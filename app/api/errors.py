@@ -37,7 +37,7 @@ def _answer(error: Exception, log: logging.Logger) -> Response:
             answer = problem(409, str(error), field=error.field)
         case Unavailable():
             log.warning("unavailable", extra={"fields": {"request_id": g.request_id, "reason": str(error)}})
-            answer = problem(503, f"{error.what} does not answer at the moment.")
+            answer = problem(503, f"{error.what} is not available at the moment.")
             answer.headers["Retry-After"] = str(error.retry_after)
         case _:
             log.error("unhandled", exc_info=error, extra={"fields": {"request_id": g.request_id}})

@@ -10,6 +10,8 @@ from redis import Redis
 
 from app.cache.client import Cache
 from app.click import Click
+from app.domain.codes import short_code
+from app.domain.values import identifier
 
 STREAM = "clicks"
 # What is no click, for a person to look at: it must neither block the stream nor vanish.
@@ -68,6 +70,12 @@ def fields_of(click: Click) -> dict[Any, Any]:
 
 
 def _click_of(fields: dict[bytes, bytes]) -> Click:
+    """Raises KeyError and ValueError (FieldError is one) for what the events could not hold: it would hold up all others."""
     text = {key.decode(): value.decode() for key, value in fields.items()}
-    at = datetime.fromisoformat(text["at"])
-    return Click(str(UUID(text["id"])), int(text["url"]), int(text["user"]), text["code"], at)
+    return Click(
+        click_id=str(UUID(text["id"])),
+        url_id=identifier("url", int(text["url"])),
+        user_id=identifier("user", int(text["user"])),
+        short_code=short_code("code", text["code"]),
+        at=datetime.fromisoformat(text["at"]),
+    )

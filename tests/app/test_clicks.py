@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -157,17 +158,21 @@ def test_what_is_no_click_is_put_aside_and_holds_up_nobody(
 ) -> None:
     services = services_of(app)
     with redis_server.client() as client:
-        for odd in (
-            {"id": "x"},
-            {"id": str(uuid.uuid4()), "at": "yesterday", "code": "c", "url": 1, "user": 1},
-            {b"\xff": b"\xff"},
-        ):
+        good = {key: str(value) for key, value in fields_of(Click(str(uuid.uuid4()), 1, 2, "abcdef", AT)).items()}
+        odd_ones: list[dict[Any, Any]] = [
+            {**good, "url": str(2**31)},
+            {**good, "code": "a\0bc"},
+            {**good, "at": "yesterday"},
+            {**good, "id": "x"},
+        ]
+        odd_ones += [{"id": "x"}, {b"\xff": b"\xff"}]
+        for odd in odd_ones:
             client.xadd(STREAM, odd)
         clicks = fill(redis_server, 1)
-        assert worker.move(services.clicks, services.database) == 4
+        assert worker.move(services.clicks, services.database) == 7
         services.database.close()
         assert arrived(postgres) == [clicks[0].click_id]
-        assert (waiting(redis_server), client.xlen(REJECTED)) == (0, 3)
+        assert (waiting(redis_server), client.xlen(REJECTED)) == (0, 6)
 
 
 def test_a_worker_that_is_told_to_end_ends(env: dict[str, str], postgres: PostgresServer, redis_server: RedisServer) -> None:
