@@ -25,7 +25,8 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "short_code": ANY_TEXT | st.none(), "is_active": st.booleans(), "created_at": st.datetimes().map(str),
     },
     "/events": {
-        "event_type": st.just("x") | ANY_TEXT, "url_id": st.integers() | st.none(), "details": st.dictionaries(ANY_TEXT, ANYTHING),
+        "event_type": st.just("x") | ANY_TEXT, "url_id": st.integers() | st.none(),
+        "details": st.dictionaries(ANY_TEXT, ANYTHING),
         "timestamp": st.datetimes().map(str) | st.none(),
     },
 }  # fmt: skip
