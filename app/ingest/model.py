@@ -17,6 +17,8 @@ class RowCode(StrEnum):
     BAD_UTF8 = "bad_utf8"
     TOO_FEW_COLUMNS = "too_few_columns"
     TOO_MANY_COLUMNS = "too_many_columns"
+    MISSING_REFERENCE = "missing_reference"
+    CLASH = "clash"
 
 
 class FileCode(StrEnum):
