@@ -14,6 +14,8 @@ from app.domain.errors import FieldError
 from app.errors import Conflict, NotFound, Unavailable
 from app.store.database import translated
 
+_LONGEST_CAUSE = 300  # characters of a log line
+
 
 def install_errors(app: Flask) -> None:
     """Answer every exception that a route lets through."""
@@ -36,7 +38,8 @@ def _answer(error: Exception, log: logging.Logger) -> Response:
         case Conflict():
             answer = problem(409, str(error), field=error.field)
         case Unavailable():
-            log.warning("unavailable", extra={"fields": {"request_id": g.request_id, "reason": str(error)}})
+            fields = {"request_id": g.request_id, "reason": str(error), "cause": str(error.__cause__ or "")[:_LONGEST_CAUSE]}
+            log.warning("unavailable", extra={"fields": fields})
             answer = problem(503, f"{error.what} is not available at the moment.")
             answer.headers["Retry-After"] = str(error.retry_after)
         case _:

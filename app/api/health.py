@@ -42,10 +42,9 @@ def _database_trouble(services: Services) -> dict[str, str]:
         return {}
     try:
         at = version(services.database)
-    except Unavailable as error:
-        return {"postgresql": error.reason}
-    except peewee.PeeweeException as error:
-        return {"postgresql": type(translated(error)).__name__}
+    except (Unavailable, peewee.PeeweeException) as error:
+        meaning = translated(error) if isinstance(error, peewee.PeeweeException) else error
+        return {"postgresql": meaning.reason if isinstance(meaning, Unavailable) else type(meaning).__name__}
     return {} if at >= HEAD else {"postgresql": f"is at migration {at}, not {HEAD}"}
 
 

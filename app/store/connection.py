@@ -35,6 +35,8 @@ def connect(url: str, *, statement_seconds: float, name: str) -> Connection:
         options=f"-c statement_timeout={int(statement_seconds * 1000)} -c lock_timeout={int(statement_seconds * 1000)}"
         f" -c idle_in_transaction_session_timeout={int((statement_seconds + GRACE_SECONDS) * 1000)} -c timezone=UTC",
         tcp_user_timeout=int((statement_seconds + GRACE_SECONDS) * 1000),
+        # Networks forget connections that idle, and tell neither side.
+        keepalives_idle=30, keepalives_interval=10, keepalives_count=3,
     )  # fmt: skip
     connection.patience = statement_seconds + GRACE_SECONDS
     return connection

@@ -63,7 +63,9 @@ def translated(error: peewee.PeeweeException) -> Exception:
         return _broken_constraint(cause) or error
     connection_lost = isinstance(error, (peewee.OperationalError, peewee.InterfaceError)) and not state
     if connection_lost or state[:2] in _PASSING or state in _PASSING_STATES:
-        return Unavailable("postgresql", type(cause).__name__)
+        meaning = Unavailable("postgresql", type(cause).__name__)
+        meaning.__cause__ = error
+        return meaning
     return error
 
 

@@ -75,7 +75,7 @@ class Pool:
             raise Unavailable("postgresql", "it did not answer a moment ago")
         try:
             connection = self._connect()
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
             self._breaker.failed()
             raise Unavailable("postgresql", type(error).__name__) from error
         self._breaker.succeeded()

@@ -5,14 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from peewee import Expression
-
 from app.domain.urls import NewUrl, UrlChanges
 from app.errors import NotFound
 from app.store import events
 from app.store.database import Database, Row
 from app.store.events import Kind
 from app.store.models import Url
+
+# One statement, however many URLs a user has.
+_REMOVE = """
+WITH gone AS (DELETE FROM urls WHERE id = %s OR user_id = %s RETURNING *),
+noted AS (
+    INSERT INTO events (url_id, user_id, event_type, timestamp, details)
+    SELECT id, user_id, 'deleted', %s, jsonb_build_object('short_code', short_code, 'original_url', original_url)
+    FROM gone ORDER BY id
+)
+SELECT short_code FROM gone
+"""
 
 
 def add(database: Database, url: NewUrl, *, code: str, now: datetime) -> Row | None:
@@ -68,18 +77,14 @@ def change(database: Database, url_id: int, changes: UrlChanges, *, now: datetim
 
 def remove(database: Database, url_id: int, *, now: datetime) -> str:
     """Delete the URL in the caller's transaction; its code. Raises NotFound."""
-    for code in remove_all_of(database, Url.id == url_id, now=now):
-        return code
+    for (code,) in database.rows(_REMOVE, url_id, None, now):
+        return str(code)
     raise NotFound("URL", url_id)
 
 
-def remove_all_of(database: Database, which: Expression, *, now: datetime) -> list[str]:
-    """Delete the URLs in the caller's transaction, each leaving a `deleted` event; their codes."""
-    gone = list(Url.delete().where(which).returning(Url).dicts().execute(database))
-    for url in gone:
-        details = {"short_code": url["short_code"], "original_url": url["original_url"]}
-        events.record(database, Kind.DELETED, url, now=now, details=details)
-    return [url["short_code"] for url in gone]
+def remove_all_of(database: Database, user_id: int, *, now: datetime) -> list[str]:
+    """Delete the user's URLs in the caller's transaction; their codes."""
+    return [code for (code,) in database.rows(_REMOVE, None, user_id, now)]
 
 
 def _locked(database: Database, url_id: int) -> Row:

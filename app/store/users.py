@@ -7,7 +7,7 @@ from datetime import datetime
 from app.domain.users import NewUser, UserChanges
 from app.errors import NotFound
 from app.store.database import Database, Row
-from app.store.models import Url, User
+from app.store.models import User
 from app.store.urls import remove_all_of
 
 
@@ -46,6 +46,6 @@ def remove(database: Database, user_id: int, *, now: datetime) -> list[str]:
     # The lock keeps others from giving this user a new URL meanwhile.
     if not list(User.select(User.id).where(User.id == user_id).for_update().tuples().execute(database)):
         raise NotFound("user", user_id)
-    codes = remove_all_of(database, Url.user_id == user_id, now=now)
+    codes = remove_all_of(database, user_id, now=now)
     User.delete().where(User.id == user_id).execute(database)
     return codes

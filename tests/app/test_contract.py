@@ -195,6 +195,14 @@ def test_deleting_a_user_deletes_its_urls_and_keeps_all_events(stage: Stage, cli
     assert [event["event_type"] for event in stage.events(user_id=url["user_id"])] == ["created", "deleted"]
 
 
+def test_a_deletion_leaves_what_the_url_was(stage: Stage, client: FlaskClient) -> None:
+    user = stage.user()
+    gone = [stage.url(user_id=user["id"]) for _ in range(3)]
+    client.delete(f"/users/{user['id']}")
+    left = [(event["url_id"], event["user_id"], event["details"]) for event in stage.events(event_type="deleted")]
+    assert left == [(url["id"], user["id"], {"short_code": url["short_code"], "original_url": TARGET}) for url in gone]
+
+
 def test_an_event_is_made_and_read(stage: Stage, client: FlaskClient) -> None:
     url = stage.url()
     body = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -98,6 +99,17 @@ def test_a_hung_postgresql_costs_a_bounded_time_and_then_none(stage: Stage, make
     assert fast < 0.2
     postgres.thaw()
     assert wait_until(lambda: client.get("/users").status_code == 200, seconds=5)
+
+
+def test_what_keeps_a_request_from_its_answer_is_in_the_log_and_not_in_the_answer(
+    make_app: MakeApp, postgres: PostgresServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    postgres.kill()
+    answer = make_app().test_client().get("/users")
+    line = next(line for line in map(json.loads, capsys.readouterr().out.splitlines()) if line["event"] == "unavailable")
+    assert str(postgres.port) in line["cause"]
+    assert str(postgres.port) not in answer.text
+    assert line["request_id"] == answer.get_json()["request_id"]
 
 
 def test_a_statement_that_takes_too_long_is_ended_by_postgresql(
