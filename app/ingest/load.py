@@ -72,6 +72,9 @@ def load_batch(
 def _rounds(table: Table, batch: Sequence[Accepted], twins: list[tuple[Accepted, Accepted]]) -> Iterator[list[Accepted]]:
     """The batch in parts in which no two rows are about the same row or value; `twins` takes what is there twice."""
     places = [0, *table.unique.values()]
+    if all(_all_differ([row.record[place] for row in batch]) for place in places):
+        yield list(batch)
+        return
     seen: list[dict[object, Accepted]] = [{} for _ in places]
     part: list[Accepted] = []
     for row in batch:
@@ -89,6 +92,10 @@ def _rounds(table: Table, batch: Sequence[Accepted], twins: list[tuple[Accepted,
             known[value] = row
         part.append(row)
     yield part
+
+
+def _all_differ(values: list[object]) -> bool:
+    return len(set(values)) + max(0, values.count(None) - 1) == len(values)
 
 
 def _count_twins(twins: list[tuple[Accepted, Accepted]], outcome: Outcome) -> None:
@@ -188,14 +195,16 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 def _copy_line(n: int, record: Sequence[object]) -> str:
     """COPY's text format; see PostgreSQL's manual, COPY, File Formats."""
-    return f"{n}\t" + "\t".join([_copy_cell(value) for value in record]) + "\n"
+    # Plain texts are told apart here: this is done for every cell of every row.
+    cells = [value if type(value) is str and "\\" not in value and value.isprintable() else _copy_cell(value) for value in record]
+    return f"{n}\t" + "\t".join(cells) + "\n"
 
 
 def _copy_cell(value: object) -> str:
-    if type(value) is str:
-        return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
     if value is None:
         return "\\N"
+    if type(value) is str:
+        return value.translate(_ESCAPES)
     if type(value) is dict:
         return msgspec.json.encode(value).decode().translate(_ESCAPES)
     return str(value)

@@ -46,7 +46,7 @@ TABLES: Mapping[Kind, Table] = {
         insert="""
             INSERT INTO users (id, username, email, created_at)
             SELECT coalesce(id, nextval('users_id_seq')), username, email, coalesce(created_at, %(now)s)
-            FROM stage_users ORDER BY n ON CONFLICT DO NOTHING RETURNING id, username""",
+            FROM stage_users ON CONFLICT DO NOTHING RETURNING id, username""",
         judge="""
             SELECT s.n, t.id, true,
                 s.username = t.username AND s.email = t.email AND coalesce(s.created_at = t.created_at, true),
@@ -76,7 +76,7 @@ TABLES: Mapping[Kind, Table] = {
             SELECT coalesce(id, nextval('urls_id_seq')), user_id, short_code, original_url, title,
                 coalesce(is_active, true), coalesce(created_at, %(now)s), coalesce(updated_at, created_at, %(now)s)
             FROM stage_urls s WHERE EXISTS (SELECT FROM users u WHERE u.id = s.user_id)
-            ORDER BY n ON CONFLICT DO NOTHING RETURNING id, short_code""",
+            ON CONFLICT DO NOTHING RETURNING id, short_code""",
         judge="""
             SELECT s.n, t.id, EXISTS (SELECT FROM users u WHERE u.id = s.user_id),
                 s.user_id = t.user_id AND s.original_url = t.original_url
@@ -111,7 +111,7 @@ TABLES: Mapping[Kind, Table] = {
             INSERT INTO events (id, url_id, user_id, event_type, timestamp, details)
             SELECT coalesce(id, nextval('events_id_seq')), url_id, user_id, event_type,
                 coalesce(timestamp, %(now)s), coalesce(details, '{}')
-            FROM stage_events ORDER BY n ON CONFLICT DO NOTHING RETURNING id, NULL""",
+            FROM stage_events ON CONFLICT DO NOTHING RETURNING id, NULL""",
         judge="""
             SELECT s.n, t.id, true,
                 coalesce(s.url_id = t.url_id, s.url_id IS NULL) AND coalesce(s.user_id = t.user_id, s.user_id IS NULL)
