@@ -10,7 +10,7 @@ from threading import BoundedSemaphore
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from app.breaker import Breaker, State
+from app.breaker import Breaker
 from app.errors import Unavailable
 from app.store.connection import Connection
 
@@ -27,10 +27,6 @@ class Pool:
         self._free = BoundedSemaphore(size)
         self._idle: deque[Connection] = deque()
         self._breaker = Breaker(threshold=ATTEMPTS, pause=PAUSE_SECONDS)
-
-    @property
-    def breaker(self) -> State:
-        return self._breaker.state
 
     def take(self) -> Connection:
         """A live connection, to be given back. Raises Unavailable: all are in use, or the server takes no more."""
@@ -60,15 +56,14 @@ class Pool:
             self._idle.pop().close()
 
     def _live(self) -> Connection | None:
-        while self._idle:
+        while True:
             try:
                 connection = self._idle.pop()
-            except IndexError:  # another thread was quicker
+            except IndexError:
                 return None
             if not connection.closed and not _has_word(connection):
                 return connection
             connection.close()
-        return None
 
     def _new(self) -> Connection:
         if not self._breaker.allows():

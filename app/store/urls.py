@@ -56,6 +56,7 @@ def find(database: Database, url_id: int) -> Row:
 
 
 def by_code(database: Database, code: str) -> Row | None:
+    """What a redirect needs of the URL with this code, None if there is none."""
     query = Url.select(Url.id, Url.user_id, Url.original_url, Url.is_active).where(Url.short_code == code)
     for row in query.dicts().execute(database):
         return Row(row)

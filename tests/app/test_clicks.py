@@ -169,7 +169,7 @@ def test_what_is_no_click_is_put_aside_and_holds_up_nobody(
         for odd in odd_ones:
             client.xadd(STREAM, odd)
         clicks = fill(redis_server, 1)
-        assert worker.move(services.clicks, services.database) == 7
+        assert [worker.move(services.clicks, services.database, limit=3) for _ in range(4)] == [3, 3, 1, 0]
         services.database.close()
         assert arrived(postgres) == [clicks[0].click_id]
         assert (waiting(redis_server), client.xlen(REJECTED)) == (0, 6)

@@ -128,6 +128,10 @@ def test_a_user_may_be_changed_by_nothing(stage: Stage, client: FlaskClient) -> 
     assert (answer.status_code, answer.get_json()) == (200, user)
 
 
+def test_a_change_to_a_user_that_does_not_exist_is_not_found(client: FlaskClient) -> None:
+    assert_refused(client.put(f"/users/{MISSING_ID}", json={"username": "new"}), 404)
+
+
 def test_where_no_code_can_be_found_the_url_is_not_made(
     stage: Stage, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
