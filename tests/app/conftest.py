@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from psycopg import sql
 
 from app import create_app
 from app.store.connection import connect
@@ -39,7 +40,9 @@ def _redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 def postgres(_postgres: PostgresServer) -> Iterator[PostgresServer]:
     """With the schema and without a row; a test may take it away."""
     with psycopg.connect(_postgres.url) as connection:
-        connection.execute("TRUNCATE users, urls, events RESTART IDENTITY")
+        query = "SELECT format('%I', tablename) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_version'"
+        tables = sql.SQL(", ").join(sql.SQL(name) for (name,) in connection.execute(query))
+        connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(tables))
     yield _postgres
     _postgres.thaw()
     _postgres.start()
