@@ -6,7 +6,7 @@ ends as one of these:
 
 - inserted: no such row was there
 - updated: it was, and the file says something new; unchanged: it says nothing new
-- duplicate: the very same record stands in this batch before
+- duplicate: the very same record stands in this batch before; it shares the fate of that one, so it may be refused too
 - rejected: `missing_reference`, or `clash`: a value that only one row may have belongs to another one
 """
 
