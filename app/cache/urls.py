@@ -44,6 +44,11 @@ class Known(Enum):
     INACTIVE = b"-"
     CHANGED = b"!"
 
+    @classmethod
+    def _missing_(cls, value: object) -> Known:
+        """What another version of the service wrote during an update."""
+        return cls.NOTHING
+
 
 class UrlCache:
     """Entries live `seconds`; that bounds what a lost invalidation can do."""

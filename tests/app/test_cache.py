@@ -85,6 +85,15 @@ def test_what_was_not_remembered_is_not_known(app: Flask, redis_server: RedisSer
     assert cache.follow("abcdef", click_id="x", at=app.extensions["services"].now()) is Known.NOTHING
 
 
+def test_an_entry_in_another_versions_words_is_no_obstacle(stage: Stage, redis_server: RedisServer) -> None:
+    url = stage.url()
+    for odd in (b"*new", b"", b"+7", b"+x y z"):
+        with redis_server.client() as client:
+            client.set(f"url:{url['short_code']}", odd)
+        assert stage.visit(url).headers["Location"] == TARGET
+    assert len(stage.events(event_type="clicked")) == 4
+
+
 def test_of_many_that_take_the_same_name_at_once_one_gets_it(make_app: MakeApp) -> None:
     statuses: list[int] = []
     start = threading.Barrier(6)
