@@ -97,8 +97,8 @@ class _Reader:
         lines = list(StringIO(block.decode("utf-8", "surrogateescape"), newline=""))
         at, end = 0, len(lines)
         while at < end:
-            # A window, lest every quote that is left open be looked for through the whole block.
-            base, stop = at, min(end, at + self._limits.row_lines + 1)
+            # No row may be longer, and so a quote that is left open is not looked for through the whole block.
+            base, stop = at, min(end, at + self._limits.row_lines)
             reader = csv.reader(map(lines.__getitem__, range(at, stop)), delimiter=self._delimiter, strict=True)
             broken: tuple[RowCode, str] | None = None
             try:
@@ -106,7 +106,7 @@ class _Reader:
                     after = base + reader.line_num
                     raw = lines[at] if after - at == 1 else "".join(lines[at:after])
                     size = _size(raw)
-                    if size > self._limits.row_bytes or after - at > self._limits.row_lines:
+                    if size > self._limits.row_bytes:
                         broken = (RowCode.UNCLOSED_QUOTE, _UNCLOSED)
                         break
                     start = self._position
@@ -122,7 +122,7 @@ class _Reader:
                         if is_first
                         else (RowCode.UNCLOSED_QUOTE, _UNCLOSED)
                     )
-                elif stop == end and not is_last and self._fits(lines[at:]):
+                elif stop == end and not is_last and sum(map(_size, lines[at:])) <= self._limits.row_bytes:
                     self._pending = "".join(lines[at:]).encode("utf-8", "surrogateescape")
                     return
                 elif at == base or stop == end:
@@ -130,9 +130,6 @@ class _Reader:
             if broken:
                 yield self._broken(lines[at], _size(lines[at]), *broken)
                 at += 1
-
-    def _fits(self, lines: list[str]) -> bool:
-        return len(lines) <= self._limits.row_lines and sum(map(_size, lines)) <= self._limits.row_bytes
 
 
 def _size(text: str) -> int:

@@ -106,6 +106,16 @@ def test_the_very_same_row_in_a_batch_is_a_duplicate(database: psycopg.Connectio
     assert counts(load(database, USERS + "1,a,a@b.c,\n1,a,a@b.c,\n1,a,a@b.c,\n")) == (1, 0, 0, 2, 0)
 
 
+def test_the_twin_of_a_refused_row_is_refused_too(database: psycopg.Connection[Any]) -> None:
+    load(database, TWO)
+    outcome = load(database, USERS + "9,bob,n@b.c,\n9,bob,n@b.c,\n")
+    assert [(reject.line, reject.column, reject.code) for reject in outcome.rejects] == [
+        (2, "username", "clash"),
+        (3, "username", "clash"),
+    ]
+    assert counts(outcome) == (0, 0, 0, 0, 2)
+
+
 def test_a_url_of_nobody_is_refused_and_the_others_are_written(database: psycopg.Connection[Any]) -> None:
     load(database, TWO)
     outcome = load(database, URLS + "1,1,abc123,http://a,,,,\n2,77,abc124,http://a,,,,\n", Kind.URLS)
