@@ -63,6 +63,7 @@ class PostgresServer:
             with (self.folder / "log").open("ab") as log:
                 self._process = subprocess.Popen(
                     [
+                        "setpriv", "--pdeathsig", "INT",  # it ends with the tests, even if these are killed
                         self._programs / "postgres", "-D", self._data, "-p", str(self.port), "-k", self.folder,
                         "-c", "listen_addresses=127.0.0.1", "-c", f"max_connections={self._max_connections}",
                     ],
