@@ -9,7 +9,7 @@ from os import environ
 from flask import Flask, Response, jsonify
 
 from app.access_log import install_access_log
-from app.api import events, health, redirects, urls, users
+from app.api import events, health, openapi, redirects, urls, users
 from app.api.errors import install_errors
 from app.counter import HitCounter, connect
 from app.services import Services
@@ -33,7 +33,7 @@ def create_app(env: Mapping[str, str] = environ) -> Flask:
         hits = counter.visit()
         return jsonify(service="shop", version=settings.version, replica=settings.replica, hits=hits, stored=hits is not None)
 
-    for module in (users, urls, events, health, redirects):
+    for module in (users, urls, events, health, openapi, redirects):
         app.register_blueprint(module.blueprint(services))
 
     @app.teardown_appcontext

@@ -11,7 +11,7 @@ from flask import Response, jsonify, request
 from app.api.bodies import number
 
 PER_PAGE, MOST_PER_PAGE = 20, 100
-_MOST_PAGES = 10**9
+MOST_PAGES = 10**9
 
 
 def listed(read: Callable[..., list[Any]], show: Callable[[Any], Any]) -> Response:
@@ -19,7 +19,7 @@ def listed(read: Callable[..., list[Any]], show: Callable[[Any], Any]) -> Respon
 
     Raises FieldError.
     """
-    page = number("page", default=1, least=1, most=_MOST_PAGES)
+    page = number("page", default=1, least=1, most=MOST_PAGES)
     per_page = min(number("per_page", default=PER_PAGE, least=1, most=2**31), MOST_PER_PAGE)
     # One more than shown tells whether there is a next page, without a count.
     rows = read(limit=per_page + 1, offset=(page - 1) * per_page)

@@ -1,0 +1,40 @@
+"""/openapi.json: the API as OpenAPI 3.1 describes it."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Blueprint, Response
+
+from app.api.openapi_parts import HEADERS, PARAMETERS, errors
+from app.api.openapi_paths import PATHS
+from app.api.schemas import SCHEMAS, Json
+from app.services import Services
+
+
+def document(version: str) -> Json:
+    """The description of the service at this version."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "shop",
+            "summary": "A URL shortener",
+            "description": "Every refusal and failure is JSON: `error`, `message`, `request_id`. HEAD is answered as GET is.",
+            "version": version,
+        },
+        "servers": [{"url": "/"}],
+        "paths": PATHS,
+        "components": {"schemas": SCHEMAS, "responses": errors(), "headers": HEADERS, "parameters": PARAMETERS},
+    }
+
+
+def blueprint(services: Services) -> Blueprint:
+    """The route of the description."""
+    routes = Blueprint("openapi", __name__)
+    text = json.dumps(document(services.settings.version), ensure_ascii=False)
+
+    @routes.get("/openapi.json")
+    def show() -> Response:
+        return Response(text, content_type="application/json")
+
+    return routes
