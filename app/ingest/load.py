@@ -22,7 +22,9 @@ from psycopg import Connection
 
 from app.domain.codes import new_code
 from app.ingest.model import Reject, RowCode
+from app.ingest.parse import Batch
 from app.ingest.rows import Accepted, Kind, UrlRecord
+from app.ingest.straight import insert_straight
 from app.ingest.tables import TABLES, Table
 
 Randomness = Callable[[int], int]
@@ -46,13 +48,22 @@ class Outcome:
 
 
 def load_batch(
-    connection: Connection[Any], kind: Kind, batch: Sequence[Accepted], *, now: datetime, below: Randomness
+    connection: Connection[Any], kind: Kind, batch: Batch | Sequence[Accepted], *, now: datetime, below: Randomness
 ) -> Outcome:
     """Write a batch in the caller's transaction. `below` draws the short codes that the file leaves out (`secrets.randbelow`).
+
+    Of a `Batch`, its accepted rows: straight into the table if they are all new, for which its plain rows are not even split.
 
     Raises psycopg.errors.UniqueViolation, ForeignKeyViolation or DeadlockDetected when somebody else writes the same rows
     at the same moment: roll back and load the batch again. LostRowError likewise.
     """
+    if isinstance(batch, Batch):
+        inserted = insert_straight(connection, kind, batch, TABLES[kind].make_way, now=now, below=below)
+        return _by_stage(connection, kind, batch.accepted, now, below) if inserted is None else Outcome(inserted=inserted)
+    return _by_stage(connection, kind, batch, now, below)
+
+
+def _by_stage(connection: Connection[Any], kind: Kind, batch: Sequence[Accepted], now: datetime, below: Randomness) -> Outcome:
     table, outcome = TABLES[kind], Outcome()
     connection.execute(table.stage)
     # Before anything is written, so that nobody else draws an id of this batch meanwhile.

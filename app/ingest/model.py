@@ -110,6 +110,26 @@ class BrokenRow(NamedTuple):
     message: str
 
 
+class Run(NamedTuple):
+    """Plain rows that follow each other, line endings included."""
+
+    start: Position
+    after: Position
+    data: bytes
+
+    @property
+    def rows(self) -> int:
+        return self.after.line - self.start.line
+
+    def split(self, rows: int) -> tuple[Run, Run]:
+        """The first rows, fewer than all, and the others."""
+        at = 0
+        for _ in range(rows):
+            at = self.data.index(b"\n", at) + 1
+        middle = Position(self.start.offset + at, self.start.line + rows)
+        return Run(self.start, middle, self.data[:at]), Run(middle, self.after, self.data[at:])
+
+
 class Reject(NamedTuple):
     """A row that was refused; `column` is empty where the row as a whole is at fault, `raw` has no NUL and no surrogate."""
 

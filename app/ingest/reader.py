@@ -9,11 +9,13 @@ difference to any row.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Generator, Iterable, Iterator
 from io import StringIO
+from itertools import islice
 
 from app.ingest.dialect import sliced
-from app.ingest.model import BrokenRow, Limits, Position, Row, RowCode
+from app.ingest.model import BrokenRow, Limits, Position, Row, RowCode, Run
 
 # What csv says when the input ends inside of quotes; a test holds it to that.
 _UNENDED = "unexpected end of data"
@@ -27,7 +29,15 @@ def read_rows(
 
     Empty lines are no rows.
     """
-    return _Reader(delimiter, start, limits or Limits()).rows(chunks)
+    # Without a pattern there are no runs.
+    return _Reader(delimiter, start, limits or Limits(), None).rows(chunks)  # type: ignore[return-value]
+
+
+def read_runs(
+    chunks: Iterable[bytes], *, delimiter: str, start: Position, plain: re.Pattern[bytes] | None
+) -> Iterator[Row | BrokenRow | Run]:
+    """As `read_rows`, but lines that `plain` matches stay together; it matches whole lines, or nothing."""
+    return _Reader(delimiter, start, Limits(), plain).rows(chunks)
 
 
 def storable(raw: str) -> str:
@@ -44,9 +54,12 @@ _new = tuple.__new__
 class _Reader:
     """`_pending` are whole lines of a row that has not ended yet, `_tail` the beginning of a line."""
 
-    def __init__(self, delimiter: str, start: Position, limits: Limits) -> None:
+    def __init__(self, delimiter: str, start: Position, limits: Limits, plain: re.Pattern[bytes] | None) -> None:
         self._delimiter = delimiter
         self._limits = limits
+        self._plain = plain
+        # Rows that are read one by one before plain ones are looked for again, longer each time in vain.
+        self._patience = 1 if plain else None
         self._position = start
         self._pending = b""
         self._tail = b""
@@ -54,7 +67,7 @@ class _Reader:
         self._passed = 0
         self._beginning = b""
 
-    def rows(self, chunks: Iterable[bytes]) -> Iterator[Row | BrokenRow]:
+    def rows(self, chunks: Iterable[bytes]) -> Iterator[Row | BrokenRow | Run]:
         for piece in sliced(chunks):
             data = self._tail + piece
             if self._passed:
@@ -91,18 +104,19 @@ class _Reader:
         self._position = Position(start.offset + size, start.line + 1)
         return BrokenRow(start, self._position, raw, code, message)
 
-    def _read(self, block: bytes, *, is_last: bool = False) -> Iterator[Row | BrokenRow]:
+    def _read(self, block: bytes, *, is_last: bool = False) -> Iterator[Row | BrokenRow | Run]:
         """The rows of whole lines; one that does not end in them becomes `_pending`, or is broken if nothing can follow."""
         self._pending = b""
         lines = list(StringIO(block.decode("utf-8", "surrogateescape"), newline=""))
-        at, end = 0, len(lines)
+        at, end, origin = 0, len(lines), self._position.offset
         while at < end:
+            at += yield from self._plain_rows(block, self._position.offset - origin)
             # No row may be longer, and so a quote that is left open is not looked for through the whole block.
             base, stop = at, min(end, at + self._limits.row_lines)
             reader = csv.reader(map(lines.__getitem__, range(at, stop)), delimiter=self._delimiter, strict=True)
             broken: tuple[RowCode, str] | None = None
             try:
-                for cells in reader:
+                for cells in islice(reader, self._patience):
                     after = base + reader.line_num
                     raw = lines[at] if after - at == 1 else "".join(lines[at:after])
                     size = _size(raw)
@@ -116,12 +130,7 @@ class _Reader:
                         yield _new(Row, (start, position, raw, cells))
             except csv.Error as error:
                 if str(error) != _UNENDED:
-                    is_first = base + reader.line_num - at == 1
-                    broken = (
-                        (RowCode.BAD_QUOTE, f"a quote is out of place: {error}")
-                        if is_first
-                        else (RowCode.UNCLOSED_QUOTE, _UNCLOSED)
-                    )
+                    broken = _misquoted(error, lines=base + reader.line_num - at)
                 elif stop == end and not is_last and sum(map(_size, lines[at:])) <= self._limits.row_bytes:
                     self._pending = "".join(lines[at:]).encode("utf-8", "surrogateescape")
                     return
@@ -130,6 +139,26 @@ class _Reader:
             if broken:
                 yield self._broken(lines[at], _size(lines[at]), *broken)
                 at += 1
+
+    def _plain_rows(self, block: bytes, at: int) -> Generator[Run, None, int]:
+        """The plain rows that begin there; returns how many there are."""
+        if self._plain is None or self._patience is None:
+            return 0
+        found = self._plain.match(block, at)
+        if found is None or found.end() == at:
+            self._patience = min(2 * self._patience, self._limits.row_lines)
+            return 0
+        self._patience = 1
+        start, data = self._position, found.group()
+        self._position = Position(start.offset + len(data), start.line + data.count(b"\n"))
+        run = Run(start, self._position, data)
+        yield run
+        return run.rows
+
+
+def _misquoted(error: csv.Error, *, lines: int) -> tuple[RowCode, str]:
+    """What is wrong with the first of these lines of a row."""
+    return (RowCode.BAD_QUOTE, f"a quote is out of place: {error}") if lines == 1 else (RowCode.UNCLOSED_QUOTE, _UNCLOSED)
 
 
 def _size(text: str) -> int:
