@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from app.cache.clicks import ClickStream
 from app.cache.client import Cache, CacheAway
 from app.cache.urls import UrlCache
+from app.ingest.jobs import Importer
 from app.settings import Settings
 from app.store.database import Database
 
@@ -35,6 +36,11 @@ class Services:
         """Touches no network."""
         cache = Cache(settings.redis_url)
         return cls(settings, Database(settings), cache, UrlCache(cache, seconds=settings.cache_seconds), ClickStream(cache))
+
+    def importer(self, *, is_ending: Callable[[], bool] = lambda: False) -> Importer:
+        """What works on imports; once `is_ending` says so, it gives back the one at hand after its batch."""
+        settings = self.settings
+        return Importer(self.forget, settings.lease_seconds, settings.max_unpacked_bytes, is_ending)
 
     def forget(self, codes: Iterable[str]) -> None:
         """Make Redis forget URLs that are about to change. If it is away, its entries end by themselves after `cache_seconds`."""

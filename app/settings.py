@@ -39,24 +39,81 @@ class Settings:
     cache_seconds: int = 60
     """How long a URL stays in Redis, and so how long an invalidation that Redis did not get may go unnoticed."""
 
+    max_import_bytes: int = 256 * 1024 * 1024
+    """Largest file of an import, as it is sent."""
+
+    max_unpacked_bytes: int = 2 * 1024 * 1024 * 1024
+    """Largest file of an import, unpacked."""
+
+    lease_seconds: float = 15.0
+    """How long an import stays with a worker that says nothing any more."""
+
+    import_days: int = 7
+    """How long imports that ended, and their rejects, are kept."""
+
+    workers: int = 2
+    """Processes of gunicorn that answer requests."""
+
+    threads: int = 4
+    """Threads of each; as many as its pool has connections, unless `pool_size` says otherwise."""
+
+    drain_seconds: float = 1.0
+    """How long a replica that was told to end says so on /readyz and answers on, before it takes no more connections."""
+
+    metrics_port: int = 9102
+    """Where Prometheus finds /metrics, whatever the threads do; 0: nowhere."""
+
+    ops_token: str = field(default="", repr=False)
+    """What GET /logs asks for; without one there is no /logs."""
+
+    chaos_token: str = field(default="", repr=False)
+    """What /chaos asks for; without one there is no Chaos Mode."""
+
+    chaos_seconds: float = 120.0
+    """How long a fault of Chaos Mode may go on, at most."""
+
     @classmethod
     def of(cls, env: Mapping[str, str]) -> Settings:
         """Read DATABASE_URL, REDIS_URL, APP_VERSION, APP_REPLICA and the APP_* numbers; NAME_FILE names a file that holds NAME.
 
-        DATABASE_PASSWORD (or its file) goes into the URL, so that only the password needs to be secret. Raises SettingsError.
+        DATABASE_PASSWORD (or its file) goes into the URL, so that only the password needs to be secret. APP_CHAOS_TOKEN counts
+        only where APP_CHAOS is 1. Raises SettingsError.
         """
         read = _Reader(env)
+        threads = int(read.number("APP_THREADS", cls.threads, least=1, most=100, whole=True))
         return cls(
             database_url=_with_password(read.text("DATABASE_URL", cls.database_url), read.text("DATABASE_PASSWORD", "")),
             redis_url=_of_scheme("REDIS_URL", read.text("REDIS_URL", "redis://redis:6379/0"), ("redis", "rediss", "unix")),
             version=read.text("APP_VERSION", cls.version),
             replica=read.text("APP_REPLICA", cls.replica),
-            pool_size=int(read.number("APP_POOL_SIZE", cls.pool_size, least=1, most=100, whole=True)),
+            pool_size=int(read.number("APP_POOL_SIZE", threads, least=1, most=100, whole=True)),
             pool_wait_seconds=read.number("APP_POOL_WAIT_SECONDS", cls.pool_wait_seconds, least=0, most=60),
             statement_seconds=read.number("APP_STATEMENT_SECONDS", cls.statement_seconds, least=0.1, most=600),
             max_body_bytes=int(read.number("APP_MAX_BODY_BYTES", cls.max_body_bytes, least=1024, most=2**30, whole=True)),
             cache_seconds=int(read.number("APP_CACHE_SECONDS", cls.cache_seconds, least=1, most=86400, whole=True)),
+            max_import_bytes=int(read.number("APP_MAX_IMPORT_BYTES", cls.max_import_bytes, least=1024, most=2**40, whole=True)),
+            max_unpacked_bytes=int(
+                read.number("APP_MAX_UNPACKED_BYTES", cls.max_unpacked_bytes, least=1024, most=2**44, whole=True)
+            ),
+            lease_seconds=read.number("APP_LEASE_SECONDS", cls.lease_seconds, least=0.5, most=3600),
+            import_days=int(read.number("APP_IMPORT_DAYS", cls.import_days, least=1, most=3650, whole=True)),
+            workers=int(read.number("APP_WORKERS", cls.workers, least=1, most=64, whole=True)),
+            threads=threads,
+            drain_seconds=read.number("APP_DRAIN_SECONDS", cls.drain_seconds, least=0, most=60),
+            metrics_port=int(read.number("APP_METRICS_PORT", cls.metrics_port, least=0, most=65535, whole=True)),
+            ops_token=read.text("APP_OPS_TOKEN", ""),
+            chaos_token=_chaos_token(read),
+            chaos_seconds=read.number("APP_CHAOS_MAX_SECONDS", cls.chaos_seconds, least=1, most=3600),
         )
+
+
+def _chaos_token(read: _Reader) -> str:
+    if read.text("APP_CHAOS", "0") != "1":
+        return ""
+    token = read.text("APP_CHAOS_TOKEN", "")
+    if not token:
+        raise SettingsError("APP_CHAOS: needs APP_CHAOS_TOKEN, or a file that holds it")
+    return token
 
 
 class _Reader:

@@ -7,6 +7,7 @@ from functools import partial
 from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
+from app.api import imports
 from app.api.bodies import json_object, known_id
 from app.api.paging import listed
 from app.api.shown import shown
@@ -25,6 +26,10 @@ def blueprint(services: Services) -> Blueprint:
     def create() -> ResponseReturnValue:
         row = store.add(database, new_user(json_object()), now=services.now())
         return jsonify(shown(row)), 201, {"Location": f"/users/{row['id']}"}
+
+    @routes.post("/users/bulk")
+    def bulk() -> ResponseReturnValue:
+        return imports.bulk(services)
 
     @routes.get("/users")
     def index() -> Response:

@@ -158,4 +158,6 @@ def _is_trouble(error: Exception) -> bool:
     if not isinstance(error, psycopg.Error):
         return False
     state = error.sqlstate or ""
+    if isinstance(error, psycopg.errors.QueryCanceled):  # took too long, and will again
+        return False
     return state[:2] in _TROUBLE or (not state and isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)))
