@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from scripts import images
+from scripts import images, shell
 from scripts.console import Progress
 from scripts.images import BASES
 from scripts.processes import Daemon
@@ -95,8 +95,8 @@ def test_a_context_holds_what_the_dockerfile_copies_and_no_caches() -> None:
 
 def test_an_archive_is_the_same_each_time_and_readable_by_everyone() -> None:
     files = {"b": b"2", ".build/ca.crt": b"1"}
-    assert images.archive(files) == images.archive(dict(reversed(files.items())))
-    with tarfile.open(fileobj=io.BytesIO(images.archive(files))) as tar:
+    assert shell.archive(files) == shell.archive(dict(reversed(files.items())))
+    with tarfile.open(fileobj=io.BytesIO(shell.archive(files))) as tar:
         assert [(entry.name, entry.mode) for entry in tar] == [(".build/ca.crt", 0o644), ("b", 0o644)]
 
 
