@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.api.openapi_parts import PAGED, answer, json_body, listing, operation, path_id, query
-from app.api.schemas import Json, ref, row, text, whole
+from app.api.schemas import SHORT_CODE, Json, ref, row, text, whole
 from app.domain.values import LARGEST_ID
 
 _ID = whole(1, LARGEST_ID)
@@ -69,7 +69,7 @@ _URLS: Json = {
         ),
     },
     "/{short_code}": {
-        "parameters": [{"name": "short_code", "in": "path", "required": True, "schema": ref("ShortCode")}],
+        "parameters": [{"name": "short_code", "in": "path", "required": True, "schema": text(pattern=SHORT_CODE)}],
         "get": operation(
             "follow", "Redirect, and write a `clicked` event",
             {302: answer("The target is in Location.", headers="Location")}, errors=[404, 410, 503], tag="urls",
