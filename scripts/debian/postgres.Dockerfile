@@ -10,6 +10,7 @@ RUN groupadd --system --gid 999 postgres \
  && apt-get install -y -q --no-install-recommends postgresql-15 \
  && rm -rf /var/lib/apt/lists/* /usr/lib/*-linux-gnu/libLLVM-* /usr/lib/*-linux-gnu/libz3.so* \
     /usr/lib/postgresql/15/lib/llvmjit* /usr/lib/postgresql/15/lib/bitcode \
+ && sed -i "s/^#listen_addresses = .*/listen_addresses = '*'/" /usr/share/postgresql/15/postgresql.conf.sample \
  && install -d -o 999 -g 999 -m 1777 /var/lib/postgresql/data \
  && install -d -o 999 -g 999 -m 3777 /var/run/postgresql \
  && mkdir /docker-entrypoint-initdb.d
