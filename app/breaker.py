@@ -22,8 +22,12 @@ class Breaker:
     A trial whose outcome nobody reports within another `pause` counts as failed. Safe to share between threads.
     """
 
-    def __init__(self, *, threshold: int, pause: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._threshold, self._pause, self._clock = threshold, pause, clock
+    def __init__(
+        self, *, threshold: int, pause: float, clock: Callable[[], float] = time.monotonic,
+        changed: Callable[[bool], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """`changed` is told whenever it opens (True) or closes."""
+        self._threshold, self._pause, self._clock, self._changed = threshold, pause, clock, changed
         self._failures = 0
         self._state = State.CLOSED
         self._since = clock()
@@ -49,9 +53,12 @@ class Breaker:
         with self._lock:
             self._failures = 0
             self._state = State.CLOSED
+            self._changed(False)
 
     def failed(self) -> None:
         with self._lock:
             self._failures += 1
             if self._state is State.HALF_OPEN or self._failures >= self._threshold:
+                if self._state is State.CLOSED:
+                    self._changed(True)
                 self._state, self._since = State.OPEN, self._clock()

@@ -7,24 +7,31 @@ from collections.abc import Mapping
 
 from flask import Flask, Response, jsonify
 
+from app import chaos as chaos_mode
 from app.access_log import install_access_log
-from app.api import events, health, openapi, redirects, urls, users
+from app.api import chaos, events, health, imports, logs, metrics, openapi, products, redirects, urls, users
 from app.api.errors import install_errors
 from app.counter import HitCounter, connect
 from app.services import Services
 from app.settings import Settings
+from app.telemetry.metrics import INFO, in_progress
 
 
 def create_app(env: Mapping[str, str]) -> Flask:
     """See `app.create_app`."""
     settings = Settings.of(env)
     services = Services.of(settings)
-    app = Flask(__name__, static_folder=None)
+    app = Flask("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the provider that Flask brings
     app.extensions["services"] = services
     install_access_log(app, version=settings.version, replica=settings.replica, clock=time.monotonic)
     install_errors(app)
+    if settings.chaos_token:
+        chaos_mode.install_chaos(app)
+        chaos_mode.worker_agent(services.database.pool).start()
+    INFO.labels(settings.version, settings.replica).set(1)
+    app.wsgi_app = in_progress(app.wsgi_app)  # type: ignore[assignment, method-assign]  # as Flask's documentation has it
     counter = HitCounter(connect(settings.redis_url))
 
     @app.get("/")
@@ -32,8 +39,9 @@ def create_app(env: Mapping[str, str]) -> Flask:
         hits = counter.visit()
         return jsonify(service="shop", version=settings.version, replica=settings.replica, hits=hits, stored=hits is not None)
 
-    for module in (users, urls, events, health, openapi, redirects):
+    for module in (users, urls, events, imports, health, openapi, logs, products, chaos, redirects):
         app.register_blueprint(module.blueprint(services))
+    app.register_blueprint(metrics.blueprint())
 
     @app.teardown_appcontext
     def give_back(_error: BaseException | None) -> None:

@@ -8,6 +8,7 @@ from redis import Redis
 
 from app.cache.client import CacheAway
 from app.errors import Unavailable
+from app.replica import BOARD, Fault
 from app.services import Services
 from app.store.database import translated
 from app.store.migrate import HEAD, version
@@ -23,6 +24,10 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.get("/readyz")
     def readyz() -> tuple[Response, int]:
+        if BOARD.draining:
+            return jsonify(status="draining", missing={}), 503
+        if not BOARD.is_calm() and BOARD.order(Fault.UNREADY):
+            return jsonify(status="unavailable", missing={"chaos": "it was told not to be ready"}), 503
         missing = {**_database_trouble(services), **_cache_trouble(services)}
         # Without Redis the service is slower; without PostgreSQL it is not whole. A stack without one has nothing but Redis.
         needed = "postgresql" if services.settings.database_url else "redis"

@@ -10,6 +10,7 @@ from redis import Redis, RedisError
 
 from app.breaker import Breaker, State
 from app.counter import connect
+from app.telemetry.metrics import CACHE_ERRORS, watch_breaker
 
 T = TypeVar("T")
 _log = logging.getLogger("app.cache")
@@ -27,7 +28,7 @@ class Cache:
 
     def __init__(self, url: str) -> None:
         self._redis = connect(url)
-        self._breaker = Breaker(threshold=THRESHOLD, pause=PAUSE_SECONDS)
+        self._breaker = Breaker(threshold=THRESHOLD, pause=PAUSE_SECONDS, changed=watch_breaker("redis"))
 
     @property
     def breaker(self) -> State:
@@ -41,6 +42,7 @@ class Cache:
             answer = question(self._redis)
         except RedisError as error:
             self._breaker.failed()
+            CACHE_ERRORS.inc()
             _log.warning("redis failed", extra={"fields": {"error": type(error).__name__, "breaker": self.breaker}})
             raise CacheAway(type(error).__name__) from error
         self._breaker.succeeded()

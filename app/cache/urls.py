@@ -12,6 +12,7 @@ from redis import Redis
 from app.cache.clicks import STREAM, fields_of
 from app.cache.client import Cache
 from app.click import Click
+from app.telemetry.metrics import CACHE_HITS, CACHE_MISSES
 
 # Seconds that "no such code" is believed, and that a changed URL is not cached again: a reader may still hold what it was before.
 ABSENT_SECONDS, CHANGED_SECONDS = 5, 10
@@ -65,6 +66,7 @@ class UrlCache:
             return redis.eval(_FOLLOW, 2, *arguments)  # type: ignore[no-any-return]  # of a script of our own
 
         entry = self._cache.ask(exchange)
+        (CACHE_MISSES if entry is None else CACHE_HITS).inc()
         if entry is None or not entry.startswith(b"+"):
             return Known(entry)
         return entry.split(b" ", 2)[2].decode()

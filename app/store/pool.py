@@ -13,6 +13,7 @@ from psycopg.pq import TransactionStatus
 from app.breaker import Breaker
 from app.errors import Unavailable
 from app.store.connection import Connection
+from app.telemetry.metrics import POOL_IN_USE, POOL_SIZE, POOL_TIMEOUTS, POOL_WAITS, watch_breaker
 
 # After this many failed attempts in a row nobody tries for a second: threads that wait for a dead server answer nobody.
 ATTEMPTS, PAUSE_SECONDS = 3, 1.0
@@ -23,20 +24,26 @@ class Pool:
 
     def __init__(self, connect: Callable[[], Connection], *, size: int, wait_seconds: float) -> None:
         self._connect = connect
-        self._size, self._wait_seconds = size, wait_seconds
+        self.size, self._wait_seconds = size, wait_seconds
         self._free = BoundedSemaphore(size)
         self._idle: deque[Connection] = deque()
-        self._breaker = Breaker(threshold=ATTEMPTS, pause=PAUSE_SECONDS)
+        self._breaker = Breaker(threshold=ATTEMPTS, pause=PAUSE_SECONDS, changed=watch_breaker("postgresql"))
+        POOL_SIZE.set(size)
 
     def take(self) -> Connection:
         """A live connection, to be given back. Raises Unavailable: all are in use, or the server takes no more."""
-        if not self._free.acquire(timeout=self._wait_seconds):
-            raise Unavailable("pool", f"all {self._size} connections are in use")
+        if not self._free.acquire(blocking=False):
+            POOL_WAITS.inc()
+            if not self._free.acquire(timeout=self._wait_seconds):
+                POOL_TIMEOUTS.inc()
+                raise Unavailable("pool", f"all {self.size} connections are in use")
         try:
-            return self._live() or self._new()
+            connection = self._live() or self._new()
         except BaseException:
             self._free.release()
             raise
+        POOL_IN_USE.inc()
+        return connection
 
     def give(self, connection: Connection) -> None:
         """Take a connection back; one that is broken or in a transaction is closed."""
@@ -48,6 +55,7 @@ class Pool:
                     self._breaker.failed()
                 connection.close()
         finally:
+            POOL_IN_USE.dec()
             self._free.release()
 
     def close(self) -> None:
