@@ -1,4 +1,4 @@
-"""`python -m app lint FILE --kind KIND`: what an import would refuse, with no database at hand.
+"""`python -m app lint KIND FILE`: what an import would refuse, with no database at hand.
 
 Duplicates, clashes and missing references are known to the database alone, so an import may refuse more.
 """
@@ -23,8 +23,8 @@ EXIT_CLEAN, EXIT_REJECTS, EXIT_UNREADABLE = 0, 1, 2
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `lint`."""
+    parser.add_argument("kind", metavar="KIND", choices=[kind.value for kind in Kind], help="what its rows are: %(choices)s")
     parser.add_argument("file", metavar="FILE", help="a CSV file, plain or gzip; - reads standard input")
-    parser.add_argument("--kind", required=True, choices=[kind.value for kind in Kind], help="what its rows are")
     parser.add_argument(
         "--rejects", metavar="FILE", type=Path, help="write the refused rows there, to be put right and sent again"
     )

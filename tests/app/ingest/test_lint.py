@@ -16,7 +16,7 @@ from tests.app.ingest.reading import USERS
 def run(*argv: str) -> int:
     parser = argparse.ArgumentParser()
     lint.configure(parser)
-    return lint.run(parser.parse_args([*argv, "--kind", "users"]))
+    return lint.run(parser.parse_args(["users", *argv]))
 
 
 def written(folder: Path, data: bytes) -> str:
