@@ -16,8 +16,8 @@ from app.store import events
 from app.store.database import Database, translated
 
 BATCH = 500
-# Shorter than the client's timeout: a blocking read that comes back empty is no failure.
-BLOCK_MILLISECONDS = 200
+# A blocking read that comes back empty is no failure: Redis ends it up to 0.1 s late, which must be within the client's timeout of 0.3 s.
+BLOCK_MILLISECONDS = 100
 REST_SECONDS = 1.0
 
 _log = logging.getLogger("app.worker")
