@@ -16,7 +16,7 @@ from app.store import events
 from app.store.database import Database, translated
 
 BATCH = 500
-# A blocking read that comes back empty is no failure: Redis ends it up to 0.1 s late, which must be within the client's timeout of 0.3 s.
+# A blocking read that comes back empty is no failure. Redis ends it up to 0.1 s late: together less than the client's timeout.
 BLOCK_MILLISECONDS = 100
 REST_SECONDS = 1.0
 
