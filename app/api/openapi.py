@@ -6,9 +6,10 @@ import json
 
 from flask import Blueprint, Response
 
+from app.api import openapi_imports, openapi_paths, openapi_service, schemas
+from app.api.openapi_operating import OPERATING, OPERATING_SCHEMAS, SECURITY
 from app.api.openapi_parts import HEADERS, PARAMETERS, errors
-from app.api.openapi_paths import PATHS
-from app.api.schemas import SCHEMAS, Json
+from app.api.schemas import Json
 from app.services import Services
 
 
@@ -23,8 +24,14 @@ def document(version: str) -> Json:
             "version": version,
         },
         "servers": [{"url": "/"}],
-        "paths": PATHS,
-        "components": {"schemas": SCHEMAS, "responses": errors(), "headers": HEADERS, "parameters": PARAMETERS},
+        "paths": {**openapi_paths.PATHS, **openapi_imports.PATHS, **openapi_service.PATHS, **OPERATING},
+        "components": {
+            "schemas": {**schemas.SCHEMAS, **openapi_imports.SCHEMAS, **openapi_service.SCHEMAS, **OPERATING_SCHEMAS},
+            "responses": errors(),
+            "headers": HEADERS,
+            "parameters": PARAMETERS,
+            "securitySchemes": SECURITY,
+        },
     }
 
 

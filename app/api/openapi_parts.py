@@ -12,8 +12,7 @@ from app.domain.values import LARGEST_ID
 _REASONS = {
     400: "The body, or a field or parameter of it, is refused; `field` and `code` say which and why.",
     401: "The token is missing or wrong.",
-    403: "Switched off.",
-    404: "There is none of this name.",
+    404: "There is none of this name; where a token is needed, also: it is switched off.",
     409: "Something else has this already; `field` says what.",
     410: "The short URL is switched off.",
     413: "The body is too large.",
@@ -35,6 +34,7 @@ HEADERS: Json = {
     },
     "Location": {"required": True, "schema": text(minLength=1)},
     "Link": {"description": 'The next page, as `</users?page=2&per_page=20>; rel="next"`, if there is one.', "schema": text()},
+    "X-Cache": {"description": "Whether Redis had it.", "required": True, "schema": {"enum": ["HIT", "MISS"]}},
     "Retry-After": {"description": "Seconds.", "required": True, "schema": whole(1, 3600)},
 }
 
@@ -56,9 +56,7 @@ def errors() -> Json:
 
 
 def _error(status: int, reason: str) -> Json:
-    if status == 429:  # nginx answers it before there is a request id of the application's
-        return {"description": reason, "content": {"application/json": {"schema": ref("Refusal")}}}
-    headers = {**_REQUEST_ID, **({"Retry-After": ref("Retry-After", "headers")} if status == 503 else {})}
+    headers = {**_REQUEST_ID, **({"Retry-After": ref("Retry-After", "headers")} if status in (429, 503) else {})}
     return {"description": reason, "headers": headers, "content": {"application/json": {"schema": ref("Error")}}}
 
 
@@ -68,9 +66,9 @@ def answer(description: str, schema: Json | None = None, *, headers: str = "", m
     return made if schema is None else {**made, "content": {media_type: {"schema": schema}}}
 
 
-def listing(of: str) -> Json:
+def listing(of: str, *, order: str = "By id") -> Json:
     """One page of a list."""
-    return answer("One page, ordered by id.", {"type": "array", "items": ref(of), "maxItems": 100}, headers="Link")
+    return answer(f"One page. {order}.", {"type": "array", "items": ref(of), "maxItems": 100}, headers="Link")
 
 
 def json_body(of: str) -> Json:
@@ -94,5 +92,5 @@ def path_id(name: str, *, big: bool = False) -> Json:
     return {"name": name, "in": "path", "required": True, "schema": whole(1, LARGEST_BIGINT if big else LARGEST_ID)}
 
 
-def query(name: str, schema: Json, description: str = "") -> Json:
-    return {"name": name, "in": "query", "schema": schema, **({"description": description} if description else {})}
+def query(name: str, schema: Json, description: str = "", *, required: bool = False) -> Json:
+    return {"name": name, "in": "query", "required": required, "schema": schema, "description": description}

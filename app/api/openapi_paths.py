@@ -1,16 +1,14 @@
-"""The operations on users, URLs, events and short codes, and what the service says of itself."""
+"""The operations on users, URLs, events and short codes."""
 
 from __future__ import annotations
 
 from app.api.openapi_parts import PAGED, answer, json_body, listing, operation, path_id, query
-from app.api.schemas import SHORT_CODE, Json, ref, row, text, whole
+from app.api.schemas import SHORT_CODE, Json, ref, text, whole
 from app.domain.values import LARGEST_ID
 
 _ID = whole(1, LARGEST_ID)
 _USER, _URL, _EVENT = path_id("user_id"), path_id("url_id"), path_id("event_id", big=True)
 _GONE = answer("Deleted.")
-_STATUS = {"enum": ["ok", "degraded", "unavailable"]}
-_READINESS = row({"status": _STATUS, "missing": {"type": "object", "additionalProperties": text()}})
 
 
 def _made(what: str) -> dict[int, Json]:
@@ -93,34 +91,4 @@ _EVENTS: Json = {
     },
 }  # fmt: skip
 
-_SERVICE: Json = {
-    "/": {
-        "get": operation("visit", "Count a visitor", {200: answer("How many visitors there were.", ref("Visit"))}),
-    },
-    "/livez": {
-        "get": operation(
-            "livez", "Whether the process answers; no I/O",
-            {200: answer("It does.", row({"status": {"const": "ok"}, "version": text()}))},
-        ),
-    },
-    "/readyz": {
-        "get": operation(
-            "readyz", "What keeps this replica from its work",
-            {
-                200: answer("Nothing, or nothing that it cannot do without (`degraded`).", _READINESS),
-                503: answer("Something that it needs; `missing` names it.", _READINESS),
-            },
-        ),
-    },
-    "/health": {
-        "get": operation(
-            "health", "How the service is; always 200",
-            {200: answer("It answers.", row({"status": {"enum": ["ok", "degraded"]}}))},
-        ),
-    },
-    "/openapi.json": {
-        "get": operation("openapi", "This document", {200: answer("OpenAPI 3.1.", {"type": "object"})}),
-    },
-}  # fmt: skip
-
-PATHS: Json = {**_USERS, **_URLS, **_EVENTS, **_SERVICE}
+PATHS: Json = {**_USERS, **_URLS, **_EVENTS}

@@ -63,7 +63,7 @@ def or_null(schema: Json) -> Json:
 
 _ID = whole(1, LARGEST_ID)
 _BIG_ID = whole(1, LARGEST_BIGINT, format="int64")
-_SHOWN_MOMENT = text(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$", description="UTC, to the second.")
+SHOWN_MOMENT = text(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$", description="UTC, to the second.")
 _TITLE = {"type": ["string", "null"], "maxLength": LONGEST_TITLE, "pattern": NO_NUL}
 
 _VALUES: Json = {
@@ -138,27 +138,20 @@ _BODIES: Json = {
 }  # fmt: skip
 
 _ROWS: Json = {
-    "User": row({"id": _ID, "username": text(), "email": text(), "created_at": _SHOWN_MOMENT}),
+    "User": row({"id": _ID, "username": text(), "email": text(), "created_at": SHOWN_MOMENT}),
     "Url": row(
         {
             "id": _ID, "user_id": _ID, "short_code": text(), "original_url": text(), "title": {"type": ["string", "null"]},
-            "is_active": {"type": "boolean"}, "created_at": _SHOWN_MOMENT, "updated_at": _SHOWN_MOMENT,
+            "is_active": {"type": "boolean"}, "created_at": SHOWN_MOMENT, "updated_at": SHOWN_MOMENT,
         }
     ),
     "Event": row(
         {
-            "id": _BIG_ID, "url_id": or_null(_ID), "user_id": or_null(_ID), "event_type": text(), "timestamp": _SHOWN_MOMENT,
+            "id": _BIG_ID, "url_id": or_null(_ID), "user_id": or_null(_ID), "event_type": text(), "timestamp": SHOWN_MOMENT,
             "details": {"type": "object"},
         },
         description="The URL and the user that it names may be gone: events outlive them.",
     ),
-    "Visit": row(
-        {
-            "service": text(), "version": text(), "replica": text(), "hits": {"type": ["integer", "null"], "minimum": 1},
-            "stored": {"type": "boolean", "description": "Whether Redis could count."},
-        }
-    ),
-    "Refusal": form("error message", {"error": text(), "message": text()}),
     "Error": form(
         "error message request_id",
         {
@@ -172,4 +165,4 @@ _ROWS: Json = {
 }  # fmt: skip
 
 SCHEMAS: Json = {**_VALUES, **_BODIES, **_ROWS}
-"""The document's `components/schemas`."""
+"""Those of users, URLs, events and errors; modules of operations add their own."""

@@ -69,13 +69,14 @@ def test_the_document_is_served_as_json_with_the_service_s_version(app: Flask) -
 
 def test_every_reference_leads_somewhere_and_every_component_is_referred_to() -> None:
     references = set(re.findall(r'"#/components/(\w+)/([\w-]+)"', json.dumps(DOCUMENT)))
-    assert references == {(kind, name) for kind, parts in DOCUMENT["components"].items() for name in parts}
+    named = {(kind, name) for kind, parts in DOCUMENT["components"].items() for name in parts if kind != "securitySchemes"}
+    assert references == named
 
 
 def test_every_operation_has_a_name_of_its_own_and_every_schema_is_one() -> None:
     names = [item[method]["operationId"] for item in DOCUMENT["paths"].values() for method in item if method in _METHODS]
     assert len(names) == len(set(names))
-    for schema in SCHEMAS.values():
+    for schema in DOCUMENT["components"]["schemas"].values():
         jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
 
 

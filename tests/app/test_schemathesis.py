@@ -20,7 +20,10 @@ from app.api.schemas import TARGET
 from app.domain.errors import FieldError
 from app.domain.events import details
 from app.domain.links import target_url
+from tests.app.conftest import MakeApp
 from tests.app.stage import Stage
+
+TOKEN = "a-token-of-32-characters-or-more"
 
 # What the pattern of targets cannot say: a host that is one, a port that is one.
 TARGETS = st.builds(
@@ -62,9 +65,9 @@ API.app = BEHIND
 
 
 @pytest.fixture(autouse=True)
-def _behind(app: Flask, stage: Stage) -> None:
-    """With a row of each kind, so that ids of small numbers lead somewhere."""
-    BEHIND.app = app
+def _behind(make_app: MakeApp, stage: Stage) -> None:
+    """With a row of each kind, so that ids of small numbers lead somewhere. Chaos Mode is off: it would end the tests."""
+    BEHIND.app = make_app(APP_OPS_TOKEN=TOKEN)
     for _ in range(3):
         stage.url()
 
