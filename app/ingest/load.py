@@ -57,10 +57,17 @@ def load_batch(
     Raises psycopg.errors.UniqueViolation, ForeignKeyViolation or DeadlockDetected when somebody else writes the same rows
     at the same moment: roll back and load the batch again. LostRowError likewise.
     """
+    inserted = None
     if isinstance(batch, Batch):
         inserted = insert_straight(connection, kind, batch, TABLES[kind].make_way, now=now, below=below)
-        return _by_stage(connection, kind, batch.accepted, now, below) if inserted is None else Outcome(inserted=inserted)
-    return _by_stage(connection, kind, batch, now, below)
+    if inserted is not None:
+        outcome = Outcome(inserted=inserted)
+    else:
+        outcome = _by_stage(connection, kind, batch.accepted if isinstance(batch, Batch) else batch, now, below)
+    ended = outcome.inserted + outcome.updated + outcome.unchanged + outcome.duplicate + len(outcome.rejects)
+    if ended != len(batch):
+        raise LostRowError(f"{len(batch)} rows went in and {ended} came out")
+    return outcome
 
 
 def _by_stage(connection: Connection[Any], kind: Kind, batch: Sequence[Accepted], now: datetime, below: Randomness) -> Outcome:
@@ -74,9 +81,6 @@ def _by_stage(connection: Connection[Any], kind: Kind, batch: Sequence[Accepted]
         while left:  # again for what waits for an earlier row, and for drawn codes that are taken
             left = _load_round(connection, kind, left, outcome, now=now, below=below)
     _count_twins(twins, outcome)
-    ended = outcome.inserted + outcome.updated + outcome.unchanged + outcome.duplicate + len(outcome.rejects)
-    if ended != len(batch):
-        raise LostRowError(f"{len(batch)} rows went in and {ended} came out")
     return outcome
 
 

@@ -70,6 +70,10 @@ class Batch:
     # One for all batches of a file.
     caution: Caution = field(default_factory=Caution)
 
+    def __len__(self) -> int:
+        """Rows that were accepted."""
+        return sum(part.rows if isinstance(part, Run) else isinstance(part, Accepted) for part in self.parts)
+
     @cached_property
     def results(self) -> list[Accepted | Reject]:
         """What becomes of each row."""

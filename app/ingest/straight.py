@@ -68,7 +68,7 @@ def _highest(batch: Batch) -> int:
     if not runs or "id" not in batch.layout.header:
         return highest
     delimiter, place = batch.layout.delimiter.encode(), batch.layout.header.index("id")
-    return max(highest, *[int(line.split(delimiter, place + 1)[place]) for line in b"".join(runs).splitlines()])
+    return max(highest, *[int(line.split(delimiter, place + 1)[place].strip(b'"')) for line in b"".join(runs).splitlines()])
 
 
 def _line(record: Record, order: Sequence[int], layout: Layout, now: datetime, below: Callable[[int], int]) -> bytes:

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.ingest.load import Outcome, load_batch
+from app.ingest.parse import batches, open_file
 from app.ingest.rows import Kind
-from tests.app.ingest.reading import EVENTS, URLS, USERS, accepted, read, rejects
+from tests.app.ingest.reading import EVENTS, URLS, USERS, accepted, read
 from tests.support.postgres import PostgresServer
 
 NOW = datetime.fromisoformat("2026-11-22T12:00:00")
@@ -28,12 +29,12 @@ def database(postgres: PostgresServer) -> Iterator[psycopg.Connection[Any]]:
 
 def load(database: psycopg.Connection[Any], text: str, kind: Kind = Kind.USERS, *, size: int = 1000) -> Outcome:
     """Load a file whose rows are all well-formed, in batches of `size`."""
-    rows = read(text, kind)
-    assert rejects(rows) == []
-    batch, total = accepted(rows), Outcome()
-    for at in range(0, len(batch), size):
+    layout, rest = open_file([text.encode()], kind)
+    total = Outcome()
+    for batch in batches(rest, kind, layout, start=layout.start, size=size):
+        assert batch.rejects == []
         with database.transaction():
-            outcome = load_batch(database, kind, batch[at : at + size], now=NOW, below=secrets.randbelow)
+            outcome = load_batch(database, kind, batch, now=NOW, below=secrets.randbelow)
         total.inserted += outcome.inserted
         total.updated += outcome.updated
         total.unchanged += outcome.unchanged

@@ -22,7 +22,11 @@ from tests.support.postgres import PostgresServer
 
 NOW = datetime.fromisoformat("2026-11-22T12:00:00")
 DATA = (
-    USERS + "".join(f'{n},user{n},"user{n}@example.com",\n' + "\n" * (n % 3) for n in range(1, 20)) + "x\n20,user1,a@b.c,\n"
+    USERS
+    + "".join(
+        f'{n},user{n},"user{n}@example.com",{"2026-01-01 00:00:00" if n > 9 else ""}\n' + "\n" * (n % 3) for n in range(1, 20)
+    )
+    + "x\n20,user1,a@b.c,\n"
 ).encode()
 
 
