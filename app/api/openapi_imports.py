@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.api.openapi_parts import PAGED, answer, listing, operation, query
-from app.api.schemas import SHOWN_MOMENT, Json, or_null, ref, row, text, whole
+from app.api.schemas import SHOWN_MOMENT, Json, form, or_null, ref, row, text, whole
 from app.ingest.rows import Kind
 from app.store.imports import Options, Status
 
@@ -105,7 +105,7 @@ PATHS: Json = {
                 202: answer(f"It takes longer than a request may, and goes on. {_WATCHED}", ref("Import"), headers="Location"),
             },
             errors=[404, 409, 422, 503], tag="imports", parameters=[_KEY],
-            body={**_FILE, "content": {**_FILE["content"], "application/json": {"schema": {"type": "object"}}}},
+            body={**_FILE, "content": {**_FILE["content"], "application/json": {"schema": form("file", {"file": text()})}}},
             description="A JSON body names a file on the server; there are none, so that it is answered 404.",
         ),
     },

@@ -20,12 +20,17 @@ _MEASURES: dict[str, Any] = {
 }
 _FAULT: Json = {"enum": [fault.value for fault in Fault]}
 
+_DURATION: Json = {
+    **_SECONDS, "minimum": 0.1, "maximum": 3600, "default": 30,
+    "description": "APP_CHAOS_MAX_SECONDS may allow less; it is 120 unless set.",
+}  # fmt: skip
+
 OPERATING_SCHEMAS: Json = {
     "Product": row({"id": whole(1, 1000), "name": text(), "price_cents": whole(0, 10**6)}),
     "ChaosOrder": {
         "type": "object",
         "required": ["fault"],
-        "properties": {"fault": _FAULT, "seconds": {**_SECONDS, "minimum": 0.1, "default": 30}, **_MEASURES},
+        "properties": {"fault": _FAULT, "seconds": _DURATION, **_MEASURES},
     },
     "Chaos": row(
         {"replica": text(), "active": {"type": "array", "items": row({"fault": _FAULT, "seconds_left": _SECONDS, **_MEASURES})}}
