@@ -16,7 +16,7 @@ from contextlib import closing
 import peewee
 import psycopg
 
-from app import worker
+from app import lag, serve, worker
 from app.errors import AppError, Unavailable
 from app.ingest import command as import_command
 from app.ingest import crew, lint
@@ -51,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
         ("worker", _work, "move clicks from Redis into the events, and work on imports, until told to end"),
     ):
         commands.add_parser(name, help=what, description=what).set_defaults(command=command, failure=1)
+    what = "answer requests with gunicorn; SIGTERM lets it drain"
+    commands.add_parser("serve", help=what, description=what).set_defaults(command=_serve, failure=1)
     exits = "Exit codes: 0 every row is good, 1 some rows were refused, 2 the file could not be read or imported."
     what = "say what an import of a CSV file would refuse; needs no database, and so knows of no duplicates"
     linting = commands.add_parser("lint", help=what, description=what, epilog=exits)
@@ -79,6 +81,10 @@ def _seed(settings: Settings, _: argparse.Namespace) -> None:
     with closing(_connected(settings)) as connection:
         data = seed(connection)
     print(", ".join(f"{len(rows)} {table}" for table, rows in data._asdict().items()))  # noqa: T201
+
+
+def _serve(_: Settings, __: argparse.Namespace) -> None:
+    serve.run()
 
 
 def _lint(_: Settings, arguments: argparse.Namespace) -> int:
@@ -114,7 +120,8 @@ def _work(settings: Settings, _: argparse.Namespace) -> None:
     at_work = threading.Thread(target=imports, name="imports")
     at_work.start()
     try:
-        worker.run(services.clicks, services.database, ending=ending, sleep=ending.wait)
+        with lag.served(services):
+            worker.run(services.clicks, services.database, ending=ending, sleep=ending.wait)
     finally:
         ending.set()
         at_work.join()

@@ -8,6 +8,7 @@ from app.telemetry import folder
 settings = Settings.of(os.environ)
 folder.prepare()
 
+import app.factory  # noqa: E402, F401 - here, so that workers are forked with everything imported
 from app import gunicorn_hooks as hooks  # noqa: E402 - prometheus_client looks for the folder when it is imported
 from app.gunicorn_worker import Worker  # noqa: E402 - as above
 

@@ -27,11 +27,7 @@ def when_ready(settings: Settings) -> Callable[[Arbiter], None]:
         server.handle_term = lambda: drain(server, settings.drain_seconds)
         if settings.chaos_token:
             master_agent().start()
-        if settings.metrics_port:
-            try:
-                exposition.serve(settings.metrics_port, exposition.registry())
-            except OSError as error:  # whoever watches will see that nothing answers; the service goes on
-                server.log.error("no metrics on port %s: %s", settings.metrics_port, error.strerror)  # noqa: TRY400 - no traceback
+        exposition.serve(settings.metrics_port, exposition.registry())
 
     return ready
 

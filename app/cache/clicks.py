@@ -26,6 +26,13 @@ class Waiting(NamedTuple):
     rejected: list[dict[Any, Any]]
 
 
+class Backlog(NamedTuple):
+    """How many clicks wait, and when the oldest was written, in seconds since 1970; None if none waits."""
+
+    clicks: int
+    since: float | None
+
+
 class ClickStream:
     """Its two halves, reading and dropping, are separate: what was read and not dropped is read again."""
 
@@ -44,6 +51,19 @@ class ClickStream:
             except (KeyError, ValueError):
                 found.rejected.append(fields)
         return found
+
+    def backlog(self) -> Backlog:
+        """How much waits. Raises CacheAway."""
+
+        def exchange(redis: Redis) -> list[Any]:
+            with redis.pipeline(transaction=False) as pipe:
+                pipe.xlen(STREAM)
+                pipe.xrange(STREAM, count=1)
+                return pipe.execute()
+
+        length, oldest = self._cache.ask(exchange)
+        # An entry's id begins with the millisecond in which Redis took it.
+        return Backlog(length, int(oldest[0][0].split(b"-")[0]) / 1000 if oldest else None)
 
     def wait(self, *, milliseconds: int) -> None:
         """Return when there is an entry, or after this long; it must be shorter than the client's timeout. Raises CacheAway."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
@@ -18,6 +19,7 @@ from app.telemetry.folder import shared
 from app.telemetry.processes import usage
 
 _merging = Lock()
+_log = logging.getLogger("app.telemetry")
 _ATTEMPTS = 5
 
 
@@ -31,9 +33,18 @@ def registry() -> CollectorRegistry:
     return replica
 
 
-def serve(port: int, scraped: CollectorRegistry) -> tuple[WSGIServer, Thread]:
-    """Answer GET /metrics on a port of its own, from threads of this process. Raises OSError where the port is taken."""
-    return start_http_server(port, registry=scraped)
+def serve(port: int, scraped: CollectorRegistry) -> WSGIServer | None:
+    """Answer GET /metrics on a port of its own, from threads of this process; 0 is no port.
+
+    Where the port is taken, whoever watches will see that nothing answers, and the service goes on.
+    """
+    if not port:
+        return None
+    try:
+        return start_http_server(port, registry=scraped)[0]
+    except OSError as error:
+        _log.error("no metrics", extra={"fields": {"port": port, "reason": error.strerror}})
+        return None
 
 
 def bury(pid: int) -> None:

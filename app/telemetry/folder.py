@@ -12,6 +12,8 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+# Where to have it. The other variable is ours alone: whoever inherited it would write there as soon as it counts anything.
+PLACE = "APP_TELEMETRY_DIR"
 _OWNER = "APP_TELEMETRY_OWNER"
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a tmpfs of this container alone
 
@@ -20,7 +22,7 @@ def prepare(env: MutableMapping[str, str] = os.environ) -> Path:
     """An empty folder for this process and those it will fork, named in `env`. Called again, as by a reload, it is kept."""
     if env.get(_OWNER) == str(os.getpid()):
         return Path(env[VARIABLE])
-    if given := env.get(VARIABLE):
+    if given := env.get(PLACE):
         folder = Path(given)
         folder.mkdir(parents=True, exist_ok=True)
         for old in [*folder.glob("*.db"), *folder.glob("*.ring")]:  # of processes before us: their counts are not ours

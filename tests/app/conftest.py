@@ -13,6 +13,7 @@ from psycopg import sql
 from app import create_app
 from app.store.connection import connect
 from app.store.migrate import migrate
+from tests.app.running import Replica
 from tests.app.stage import Stage
 from tests.support.postgres import PostgresServer
 from tests.support.redis_server import RedisServer
@@ -93,3 +94,17 @@ def client(app: Flask) -> FlaskClient:
 @pytest.fixture
 def stage(client: FlaskClient) -> Stage:
     return Stage(client)
+
+
+@pytest.fixture
+def make_replica(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Replica]]:
+    """Makes replicas under gunicorn; keyword arguments are variables of the environment."""
+    made: list[Replica] = []
+
+    def make(**variables: str) -> Replica:
+        made.append(Replica(tmp_path_factory.mktemp("replica"), {**env, **variables}))
+        return made[-1]
+
+    yield make
+    for replica in made:
+        replica.kill()
