@@ -10,11 +10,10 @@ from collections.abc import Iterator
 
 from flask import request
 from werkzeug.exceptions import BadRequest, ClientDisconnected, HTTPException, UnsupportedMediaType
-from werkzeug.sansio.multipart import Data, File, MultipartDecoder, NeedData
+from werkzeug.http import parse_options_header
 
 SLICE = 64 * 1024
-# Of a form: parts, and bytes of what is no file's content (headers, what stands around the parts).
-_PARTS, _AROUND = 20, 1024 * 1024
+_HEAD = 16 * 1024  # bytes of the headers of one part of a form
 _TYPES = {"", "text/csv", "application/csv", "text/plain", "application/octet-stream", "application/vnd.ms-excel"}
 _PACKED = {"application/gzip", "application/x-gzip"}
 _GZIP = b"\x1f\x8b"
@@ -80,24 +79,74 @@ def _part(pieces: Iterator[bytes]) -> Iterator[bytes]:
     boundary = request.mimetype_params.get("boundary", "")
     if not boundary or not boundary.isascii():
         raise BadRequest("The form's type names no boundary.")
-    decoder = MultipartDecoder(boundary.encode(), max_form_memory_size=_AROUND, max_parts=_PARTS)
-    is_file, found = False, False
-    try:
-        for piece in pieces:
-            decoder.receive_data(piece)
-            while not isinstance(event := decoder.next_event(), NeedData):
-                if isinstance(event, File):
-                    is_file = event.name == "file"
-                    if is_file and found:
-                        raise BadRequest("There are two files: send one at a time.")
-                    found = found or is_file
-                elif isinstance(event, Data) and is_file and event.data:
-                    yield event.data
-                if isinstance(event, Data) and not event.more_data:
-                    is_file = False
-        decoder.receive_data(None)
-        decoder.next_event()
-    except ValueError:
-        raise BadRequest("The form cannot be read: it is not whole, or no multipart/form-data.") from None
+    form, found = _Form(pieces, boundary.encode()), False
+    for name in form.parts():
+        if name == "file":
+            if found:
+                raise BadRequest("There are two files: send one at a time.")
+            found = True
+            yield from form.content()
     if not found:
         raise BadRequest("There is no file: send it as the part file of a form, or as the body.")
+
+
+class _Form:
+    """A form as a stream (RFC 7578). Werkzeug's MultipartDecoder gives other bytes if the last boundary is cut in two."""
+
+    def __init__(self, pieces: Iterator[bytes], boundary: bytes) -> None:
+        self._pieces, self._mark = pieces, b"\r\n--" + boundary
+        self._buffer = bytearray(b"\r\n")  # the first boundary has no line before it
+        self._is_open = True
+
+    def parts(self) -> Iterator[str | None]:
+        """The name of each part, which `content` reads, or which is passed over. Raises BadRequest if the form is not whole."""
+        while True:
+            for _ in self.content():
+                pass
+            while len(self._buffer) < 2:
+                self._more()
+            if self._buffer.startswith(b"--"):
+                break
+            name = self._name()
+            self._is_open = True
+            yield name
+        for _ in self._pieces:  # whether the body is whole shows only at its end
+            pass
+
+    def content(self) -> Iterator[bytes]:
+        """What is left of the part at hand."""
+        if self._is_open:
+            self._is_open = False
+            yield from self._until(self._mark)
+
+    def _name(self) -> str | None:
+        head = bytearray()
+        for piece in self._until(b"\r\n\r\n"):
+            head += piece
+            if len(head) > _HEAD:
+                raise BadRequest("The form cannot be read: a part has too many headers.")
+        padding, *headers = head.decode("utf-8", "replace").split("\r\n")
+        for header in headers:
+            key, _, value = header.partition(":")
+            if key.strip().lower() == "content-disposition" and not padding.strip():
+                return parse_options_header(value)[1].get("name")
+        raise BadRequest("The form cannot be read: a part does not say what it is.")
+
+    def _until(self, mark: bytes) -> Iterator[bytes]:
+        """The bytes up to the mark, which is dropped."""
+        while (at := self._buffer.find(mark)) < 0:
+            if (sure := len(self._buffer) - len(mark) + 1) > 0:
+                piece = bytes(self._buffer[:sure])
+                del self._buffer[:sure]
+                yield piece
+            self._more()
+        piece = bytes(self._buffer[:at])
+        del self._buffer[: at + len(mark)]
+        if piece:
+            yield piece
+
+    def _more(self) -> None:
+        piece = next(self._pieces, None)
+        if piece is None:
+            raise BadRequest("The form is not whole: its last boundary is missing.")
+        self._buffer += piece

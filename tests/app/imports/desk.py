@@ -76,11 +76,11 @@ class Desk:
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url, autocommit=True) as connection:
-            return connection.execute(sql.SQL(query), parameters).fetchall()  # type: ignore[arg-type]  # of the tests' own
+            return connection.execute(sql.SQL(query), parameters).fetchall()
 
     def run(self, statement: str, *parameters: object) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(sql.SQL(statement), parameters)  # type: ignore[arg-type]  # of the tests' own
+            connection.execute(sql.SQL(statement), parameters)
 
     def hurry(self) -> None:
         """Let every lease end now, as if time had passed."""
