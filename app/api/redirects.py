@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import Gone, NotFound
+from werkzeug.urls import iri_to_uri
 
 from app.cache.client import CacheAway
 from app.cache.urls import Known, Target
@@ -14,6 +17,9 @@ from app.domain.codes import short_code
 from app.domain.errors import FieldError
 from app.services import Services
 from app.store import events, urls
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -73,9 +79,18 @@ def _gone() -> Gone:
     return Gone("This short URL is switched off.")
 
 
+class _Found(Response):
+    """302, put together without what Flask does for answers of every kind."""
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        return self.headers
+
+
 def _to(url: str) -> Response:
-    """302; of the URL only the scheme and the host may go out in lower case, and what is not ASCII is encoded."""
-    answer = Response(status=302, content_type="text/plain")
-    answer.headers["Location"] = url
-    answer.headers["Cache-Control"] = "no-store"  # a browser that remembers would hide clicks and changes
-    return answer
+    """The URL goes out as it is, but what is not ASCII is encoded and its scheme and host then go out in lower case."""
+    location = url if url.isascii() else iri_to_uri(url)
+    # A browser that remembers would hide clicks and changes.
+    return _Found(
+        status=302,
+        headers=[("Content-Type", "text/plain"), ("Content-Length", "0"), ("Location", location), ("Cache-Control", "no-store")],
+    )

@@ -9,8 +9,10 @@ import psycopg
 import pytest
 from flask import Flask
 
+from app.cache.clicks import STREAM
 from app.cache.urls import Known, Target, UrlCache
 from app.store import urls
+from app.telemetry.metrics import CACHE_ERRORS
 from tests.app.conftest import MakeApp
 from tests.app.stage import TARGET, Stage
 from tests.support.postgres import PostgresServer
@@ -109,3 +111,15 @@ def test_of_many_that_take_the_same_name_at_once_one_gets_it(make_app: MakeApp) 
     for member in crew:
         member.join()
     assert sorted(statuses) == [201, 409, 409, 409, 409, 409]
+
+
+def test_a_redis_that_was_restarted_costs_no_redirect_its_cache(stage: Stage, app: Flask, redis_server: RedisServer) -> None:
+    url = stage.url()
+    stage.visit(url)
+    before = CACHE_ERRORS._value.get()  # the library offers no other way to read one metric
+    redis_server.stop()
+    redis_server.start()
+    assert stage.visit(url).headers["Location"] == TARGET
+    assert CACHE_ERRORS._value.get() == before
+    with redis_server.client() as client:
+        assert client.xlen(STREAM) == 2

@@ -69,3 +69,8 @@ def test_the_target_is_sent_as_it_was_given_but_for_what_a_header_cannot_hold(st
     odd = stage.url(original_url="HTTPS://Example.com:443/A//b/../c?q=%7e&x=ü%20")
     for _ in range(2):  # the second from Redis
         assert stage.visit(odd).headers["Location"] == "https://example.com:443/A//b/../c?q=%7e&x=%C3%BC%20"
+
+
+def test_a_target_that_is_not_ascii_goes_out_encoded(stage: Stage) -> None:
+    url = stage.url(original_url="https://bücher.example/é?q=ü")
+    assert [stage.visit(url).headers["Location"] for _ in range(2)] == ["https://xn--bcher-kva.example/%C3%A9?q=%C3%BC"] * 2
