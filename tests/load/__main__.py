@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 
 from locust.env import Environment
+from locust.runners import Runner
 from locust.stats import RequestStats, StatsEntry
 
 from tests.load.scenario import NotLoopbackError, on_loopback
@@ -24,12 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     environment = Environment(user_classes=[Visitor], host=args.url, stop_timeout=_END_SECONDS)
     try:
         learn(environment)
-        stats = _run(environment, users=args.users, seconds=args.seconds)
     except RuntimeError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command's job is to print
         return 1
-    print(table(stats))  # noqa: T201 - a command's job is to print
-    missed = misses(stats, p95_ms=args.p95_ms)
+    runner = _run(environment, users=args.users, seconds=args.seconds)
+    print(table(runner.stats))  # noqa: T201 - a command's job is to print
+    missed = [f"{broken['count']} visitors broke: {broken['msg']}" for broken in runner.exceptions.values()]
+    missed += misses(runner.stats, p95_ms=args.p95_ms)
     print("\n".join(missed) or "every threshold holds")  # noqa: T201 - a command's job is to print
     return 1 if missed else 0
 
@@ -58,13 +60,13 @@ def _percentile(entry: StatsEntry, share: float) -> float:
     return float(entry.get_response_time_percentile(share) or 0)
 
 
-def _run(environment: Environment, *, users: int, seconds: float) -> RequestStats:
+def _run(environment: Environment, *, users: int, seconds: float) -> Runner:
     runner = environment.create_local_runner()
     ramp = min(_LONGEST_RAMP, seconds / _RAMP_SHARE)
     runner.start(users, spawn_rate=max(1.0, users / ramp))
     time.sleep(seconds)  # users go on meanwhile
     runner.quit()
-    return environment.stats
+    return runner
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
