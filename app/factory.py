@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 
 from app import chaos as chaos_mode
 from app.access_log import install_access_log
@@ -42,6 +42,13 @@ def create_app(env: Mapping[str, str]) -> Flask:
     for module in (users, urls, events, imports, health, openapi, logs, products, chaos, redirects):
         app.register_blueprint(module.blueprint(services))
     app.register_blueprint(metrics.blueprint())
+
+    @app.after_request
+    def may_be_repeated(answer: Response) -> Response:
+        """nginx keeps what a short code answered, expired from the start: it asks again, and repeats it while we are away."""
+        if request.endpoint == "redirects.follow" and answer.status_code in {302, 404, 410}:
+            answer.headers["X-Accel-Expires"] = "@1"
+        return answer
 
     @app.teardown_appcontext
     def give_back(_error: BaseException | None) -> None:

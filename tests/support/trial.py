@@ -76,7 +76,7 @@ class Trial:
 
     def open(self, services: Mapping[str, Service], *, configs: Mapping[str, str] | None = None) -> None:
         """Deploy, wait until clients get the first pages, and let them ask on."""
-        (self.manifests / "nginx.conf").write_text(_nginx_configuration())
+        (self.manifests / "nginx.conf").write_text((ROOT / "tests/support/edge.conf").read_text())
         self.proxy.start()
         self.declare(services, configs=configs)
         self.controller.start()
@@ -186,15 +186,6 @@ def _edge(image: str) -> Service:
         "stop_grace_period": "1s",
         "deploy": {"endpoint_mode": "dnsrr", "restart_policy": {"delay": "200ms"}},
     }
-
-
-def _nginx_configuration() -> str:
-    """The project's own, that asks the service which the Host header names in place of `web`, and keeps no log of it."""
-    text = (ROOT / "nginx/shop.conf").read_text()
-    for old, new in (("set $web web;", "set $web $host;"), ("access_log /dev/stdout json;", "access_log off;")):
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text
 
 
 def _version(service: Service) -> str:
