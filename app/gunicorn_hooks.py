@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import queue
+import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]  # gunicorn brings no types
@@ -15,6 +18,7 @@ from app.settings import Settings
 from app.telemetry import exposition, folder, ring
 
 _LOOK_SECONDS = 0.05
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 def when_ready(settings: Settings) -> Callable[[Arbiter], None]:
@@ -22,7 +26,7 @@ def when_ready(settings: Settings) -> Callable[[Arbiter], None]:
 
     def ready(server: Arbiter) -> None:
         for listener in server.LISTENERS:
-            limit_silence(listener.sock)
+            limit_silence(listener.sock, seconds=settings.client_seconds)
         # The one place where gunicorn lets us in between the signal and the end of its listening.
         server.handle_term = lambda: drain(server, settings.drain_seconds)
         if settings.chaos_token:
@@ -33,7 +37,10 @@ def when_ready(settings: Settings) -> Callable[[Arbiter], None]:
 
 
 def drain(server: Arbiter, seconds: float) -> None:
-    """SIGTERM: say so on /readyz, answer on for `seconds`, closing connections with each answer, then end as gunicorn does."""
+    """SIGTERM: say so on /readyz, answer on for `seconds`, closing connections with each answer, then end as gunicorn does.
+
+    Told again, it waits no longer.
+    """
     BOARD.draining = True
     server.log.info("draining for %s s", seconds)
     end = time.monotonic() + seconds
@@ -41,7 +48,9 @@ def drain(server: Arbiter, seconds: float) -> None:
         server.reap_workers()
         server.murder_workers()
         server.manage_workers()
-        time.sleep(_LOOK_SECONDS)
+        with suppress(queue.Empty):
+            if server.SIG_QUEUE.get(timeout=_LOOK_SECONDS) in _ENDING:
+                break
     raise StopIteration
 
 

@@ -17,13 +17,8 @@ from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-
 
 from app.replica import BOARD
 
-# Seconds for all of a request's head, from its first byte.
-HEAD_SECONDS = 10.0
-# Seconds without a byte of its body, or without the client taking a byte of the answer.
-SILENCE_SECONDS = 20
 
-
-def limit_silence(listener: socket.socket, *, seconds: float = SILENCE_SECONDS) -> None:
+def limit_silence(listener: socket.socket, *, seconds: float) -> None:
     """Let no read or write on the listener's connections take longer; they inherit it, at no cost for each."""
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
         listener.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(seconds), int(seconds % 1 * 1e6)))
@@ -32,6 +27,9 @@ def limit_silence(listener: socket.socket, *, seconds: float = SILENCE_SECONDS) 
 class Worker(ThreadWorker):  # type: ignore[misc]  # as above
     """A worker of gthread; see the module."""
 
+    patience = 15.0
+    """Seconds for all of a request's head."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._reading: dict[TConn, float] = {}
@@ -39,7 +37,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # as above
 
     def handle(self, conn: TConn) -> Any:
         """One request, in a thread of the pool."""
-        self._reading[conn] = time.monotonic() + HEAD_SECONDS
+        self._reading[conn] = time.monotonic() + self.patience
         try:
             return super().handle(conn)
         finally:

@@ -63,6 +63,9 @@ class Settings:
     metrics_port: int = 9102
     """Where Prometheus finds /metrics, whatever the threads do; 0: nowhere."""
 
+    client_seconds: float = 15.0
+    """How long a client may take for the head of a request, and be silent in its body or when it is answered."""
+
     ops_token: str = field(default="", repr=False)
     """What GET /logs asks for; without one there is no /logs."""
 
@@ -101,6 +104,7 @@ class Settings:
             threads=threads,
             drain_seconds=read.number("APP_DRAIN_SECONDS", cls.drain_seconds, least=0, most=60),
             metrics_port=int(read.number("APP_METRICS_PORT", cls.metrics_port, least=0, most=65535, whole=True)),
+            client_seconds=read.number("APP_CLIENT_SECONDS", cls.client_seconds, least=1, most=600),
             ops_token=read.text("APP_OPS_TOKEN", ""),
             chaos_token=_chaos_token(read),
             chaos_seconds=read.number("APP_CHAOS_MAX_SECONDS", cls.chaos_seconds, least=1, most=3600),

@@ -17,6 +17,8 @@ _LARGEST_BIGINT = 2**63 - 1
 def json_object() -> dict[str, Any]:
     """The request's body. Raises BadRequest, UnsupportedMediaType and RequestEntityTooLarge."""
     body = request.get_data(cache=False)
+    if request.content_length is None:  # what is too long was cut, and only the next read says so
+        request.stream.read(1)
     # What says nothing of its type is taken for JSON: curl -d says something wrong, and most else nothing.
     if request.mimetype and not request.is_json:
         raise UnsupportedMediaType("The body must be application/json.")
