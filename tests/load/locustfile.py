@@ -73,7 +73,8 @@ class Visitor(FastHttpUser):
     def follow(self) -> None:
         url = _DRAW.choice(KNOWN)
         with self._ask("GET", f"/{url.code}", "/:code", expected=302) as answer:
-            if answer.status_code == 302 and (answer.headers or {}).get("Location") != url.target:
+            leads_to = answer.headers.get("Location") if answer.headers else None
+            if answer.status_code == 302 and leads_to != url.target:
                 answer.failure("leads elsewhere")  # type: ignore[no-untyped-call]  # of locust
 
     def read(self) -> None:
