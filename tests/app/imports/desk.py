@@ -10,6 +10,7 @@ from flask import Flask
 from psycopg import sql
 from werkzeug.test import TestResponse
 
+from app.ingest.claims import sweep
 from app.ingest.jobs import Importer
 from app.store.connection import Connection, connect
 
@@ -73,6 +74,13 @@ class Desk:
         finally:
             connection.close()
         return count
+
+    def sweep(self) -> int:
+        connection = self.connect()
+        try:
+            return sweep(connection, days=7)
+        finally:
+            connection.close()
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url, autocommit=True) as connection:

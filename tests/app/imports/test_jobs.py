@@ -261,9 +261,7 @@ def test_a_file_that_is_dropped_while_it_is_read_ends_the_work(desk: Desk, monke
 
     def dropped(source: blobs.Source, number: int) -> bytes:
         desk.client.post(f"{path}/cancel")
-        connection = desk.connect()
-        claims.sweep(connection, days=7)
-        connection.close()
+        desk.sweep()
         return real(source, number)
 
     monkeypatch.setattr(blobs.Source, "_piece", dropped)
@@ -304,9 +302,7 @@ def test_the_file_of_a_job_that_has_ended_is_dropped(desk: Desk, end: str) -> No
     if end == "cancelled":
         desk.client.post(f"{path}/cancel")
     desk.work()
-    connection = desk.connect()
-    claims.sweep(connection, days=7)
-    connection.close()
+    desk.sweep()
     assert desk.job(path)["status"] == end
     assert desk.rows("SELECT count(*) FROM import_blob") == [(0,)]
 
@@ -319,10 +315,7 @@ def test_what_is_old_is_forgotten_and_what_is_young_is_kept(desk: Desk) -> None:
         "INSERT INTO import_job (kind, status, created_at, lease_until) VALUES"
         " ('users', 'receiving', now(), now() - interval '1 second'), ('users', 'receiving', now(), now() + interval '1 hour')"
     )
-    connection = desk.connect()
-    assert claims.sweep(connection, days=7) == 2
-    assert claims.sweep(connection, days=7) == 0
-    connection.close()
+    assert (desk.sweep(), desk.sweep()) == (2, 0)
     kept = {str(job) for (job,) in desk.rows("SELECT id FROM import_job WHERE status <> 'receiving'")}
     assert kept == {young["id"], waiting.removeprefix("/imports/")}
     assert desk.rows("SELECT count(*) FROM import_job WHERE status = 'receiving'") == [(1,)]
