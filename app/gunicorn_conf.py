@@ -14,7 +14,7 @@ from app.gunicorn_worker import Worker  # noqa: E402 - as above
 
 bind = "0.0.0.0:8000"
 worker_class = Worker
-Worker.patience = settings.client_seconds
+Worker.patience = min(Worker.patience, settings.client_seconds)
 workers = settings.workers
 threads = settings.threads
 # The root file system is read-only: heartbeats go to memory, and the control socket (on by default since 25.1) has no place.

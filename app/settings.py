@@ -63,8 +63,8 @@ class Settings:
     metrics_port: int = 9102
     """Where Prometheus finds /metrics, whatever the threads do; 0: nowhere."""
 
-    client_seconds: float = 15.0
-    """How long a client may take for the head of a request, and be silent in its body or when it is answered."""
+    client_seconds: float = 60.0
+    """How long a client may be silent in the body of a request or when it is answered; as long as nginx lets uploads be."""
 
     ops_token: str = field(default="", repr=False)
     """What GET /logs asks for; without one there is no /logs."""
