@@ -26,8 +26,8 @@ from app.ingest.progress import OvertakenError, import_batch, keep_rejects
 from app.store.connection import Connection
 from app.store.imports import Status
 
-# Rows of one transaction.
-ROWS = 5_000
+# Rows of one transaction: of fewer, its commit would be much of its time; of more, memory.
+ROWS = 20_000
 # A job that was claimed this often without one more batch written is the cause itself.
 ATTEMPTS = 6
 # Seconds to wait after the database's own troubles, which are not counted; and the longest wait after others.
@@ -59,6 +59,8 @@ class Importer:
     largest: int
     is_ending: Callable[[], bool] = lambda: False
     below: Randomness = secrets.randbelow
+    # Of one transaction; None: ROWS.
+    rows: int | None = None
 
     def work(self, connection: Connection, *, only: UUID | None = None) -> bool:
         """Claim a job (with `only`, that one) and work on it until it ends, fails for now, or is lost; False if there was none.
@@ -101,7 +103,7 @@ class Importer:
         source = Source(connection, held.id, lambda: renew(connection, held, seconds=self.lease_seconds), self.lease_seconds / 3)
         layout, start, rest = self._opened(connection, held, source)
         rows, rejected = held.rows, held.rejected
-        for batch in batches(rest, held.kind, layout, start=start, size=ROWS):
+        for batch in batches(rest, held.kind, layout, start=start, size=self.rows or ROWS):
             if self.is_ending():
                 return False
             done = source.handed if source.is_packed else batch.after.offset
