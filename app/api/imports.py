@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,7 @@ from app.api.uploads import uploaded
 from app.domain.errors import Code, FieldError
 from app.errors import Unavailable
 from app.ingest.intake import KeyBusyError, KeyReusedError, receive
+from app.ingest.jobs import GAVE_UP
 from app.ingest.model import START, FileError, Layout, Reject
 from app.ingest.rejects import reject_file
 from app.ingest.rows import Kind
@@ -33,6 +35,8 @@ from app.store.imports import EndedError, Options, Status
 
 # How long a request waits for its import, and how often it looks.
 WAIT_SECONDS, LOOK_SECONDS = 25.0, 0.1
+# Rows of its batches: fewer than a worker's, for a request's connection has little time for a statement.
+ROWS = 1_000
 _MOST_REJECTS = 10**12
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _PAGE = 1_000  # rejects that are read at once
@@ -138,7 +142,7 @@ def _accepted(database: Database, job: UUID, *, is_new: bool) -> ResponseReturnV
 
 
 def _waited(services: Services, job: UUID) -> ResponseReturnValue:
-    database, importer = services.database, services.importer()
+    database, importer = services.database, replace(services.importer(), rows=ROWS)
     until = time.monotonic() + WAIT_SECONDS
     while True:
         try:
@@ -159,6 +163,8 @@ def _bulk_answer(row: Row) -> ResponseReturnValue:
     if row["status"] == Status.DONE:
         imported = row["inserted"] + row["updated"]
         return jsonify(imported=imported, rows=sum(counts.values()), **counts, id=row["id"]), 201, {"Location": location}
+    if row["error_code"] == GAVE_UP:
+        raise Unavailable("import", row["error_message"])
     message = row["error_message"] or "The import was cancelled."
     status = 409 if row["status"] == Status.CANCELLED else 400
     failed = problem(status, message, code=row["error_code"], line=row["error_line"], **counts, id=row["id"])

@@ -7,13 +7,17 @@ import io
 import json
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from app.api import imports
 from app.ingest.claims import advance
+from app.ingest.jobs import Importer
+from app.store.connection import Connection
 from app.store.imports import Status
 from tests.app.imports.desk import COUNTS, USERS, Desk, MakeDesk, users
+from tests.support.postgres import PostgresServer
 
 MIXED = USERS + "1,bob,bob@example.com\n2,eve,eve\n3,=cmd,cmd\n"
 
@@ -198,6 +202,23 @@ def test_bulk_whose_import_somebody_else_has_ends_with_it(desk: Desk, monkeypatc
     monkeypatch.setattr(imports, "receive", lambda *_, **__: (late.headers["Location"][9:], False))
     cancelled = desk.client.post("/users/bulk", data=form(MIXED))
     assert (cancelled.status_code, cancelled.get_json()["message"]) == (409, "The import was cancelled.")
+
+
+def test_bulk_that_was_given_up_is_unavailable(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.ingest.jobs.ATTEMPTS", 0)
+    answer = desk.client.post("/users/bulk", data=form(MIXED))
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+
+
+def test_bulk_without_a_database_is_unavailable(desk: Desk, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Importer.work
+
+    def later(importer: Importer, connection: Connection, *, only: UUID | None = None) -> bool:
+        postgres.kill()
+        return work(importer, connection, only=only)
+
+    monkeypatch.setattr(Importer, "work", later)
+    assert desk.client.post("/users/bulk", data=form(MIXED)).status_code == 503
 
 
 def test_a_file_larger_than_allowed_is_refused_and_other_routes_keep_their_limit(make_desk: MakeDesk) -> None:
