@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from wsgiref.simple_server import WSGIServer
@@ -83,11 +84,8 @@ class _Replica(Collector):
         yield from self._counted()
 
     def _counted(self) -> Iterable[Metric]:
-        for attempt in range(_ATTEMPTS):
-            with _merging:
-                try:
-                    return list(self._files.collect())  # type: ignore[no-untyped-call]  # as above
-                except FileNotFoundError:  # the master, which has another lock, buries a worker at this moment
-                    if attempt == _ATTEMPTS - 1:
-                        raise
-        raise AssertionError
+        for _ in range(_ATTEMPTS):
+            # The master, which has another lock, may bury a worker at this moment.
+            with _merging, suppress(FileNotFoundError):
+                return list(self._files.collect())  # type: ignore[no-untyped-call]  # as above
+        return list(self._files.collect())  # type: ignore[no-untyped-call]  # as above

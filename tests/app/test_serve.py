@@ -156,6 +156,7 @@ def test_a_client_that_trickles_its_head_is_cut_off_and_one_that_stops_in_its_bo
     ending.set()
     for member in crew:
         member.join()
+    assert replica.end() == 0
 
 
 def test_a_body_that_is_too_large_is_refused_and_the_replica_goes_on(make_replica: Make) -> None:

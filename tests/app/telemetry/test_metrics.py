@@ -12,7 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from flask.testing import FlaskClient
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.lag import Lag, served
 from app.services import Services
@@ -205,6 +207,27 @@ def test_a_folder_that_nobody_named_is_made_in_memory_and_left_by_nobody(tmp_pat
 def test_where_no_folder_is_shared_nobody_is_buried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(folder.VARIABLE, raising=False)
     exposition.bury(1)
+
+
+@pytest.mark.parametrize("times", [2, 99])
+def test_a_worker_that_is_buried_during_a_scrape_does_not_spoil_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    left = [times]
+
+    def collect(_: MultiProcessCollector) -> list[Metric]:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise FileNotFoundError
+        return []
+
+    monkeypatch.setenv(folder.VARIABLE, str(tmp_path))
+    monkeypatch.setattr(MultiProcessCollector, "collect", collect)
+    if times == 99:
+        with pytest.raises(FileNotFoundError):
+            generate_latest(exposition.registry())
+    else:
+        assert b"app_cpu_seconds_total" in generate_latest(exposition.registry())
 
 
 REDIRECTS = 'http_requests_total{method="GET",route="/users",status="200"}'
