@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from flask import Flask
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.api.openapi import document
@@ -80,6 +80,8 @@ def test_every_operation_has_a_name_of_its_own_and_every_schema_is_one() -> None
         jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
 
 
+# Whatever else the host does meanwhile.
+UNHURRIED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _ODD = st.characters(codec="utf-8") | st.sampled_from("\0\n\x1c\x1f\x7f\x85\xa0\u2028\u3000 @.-_:aZ0é")
 _ODD_TEXT = st.text(_ODD, max_size=12)
 
@@ -90,7 +92,7 @@ _ODD_TEXT = st.text(_ODD, max_size=12)
      ("EventType", EVENT_TYPE, event_type), ("Moment", MOMENT, moment)],
 )  # fmt: skip
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@UNHURRIED
 def test_a_pattern_takes_what_its_rule_takes(name: str, pattern: str, rule: Rule, data: st.DataObject) -> None:
     fitting = st.from_regex(pattern, alphabet=st.characters(codec="utf-8"))
     value = data.draw(_ODD_TEXT | fitting | fitting.flatmap(lambda fits: _ODD_TEXT.map(lambda odd: fits + odd)))
@@ -99,12 +101,13 @@ def test_a_pattern_takes_what_its_rule_takes(name: str, pattern: str, rule: Rule
 
 @given(value=_ODD_TEXT)
 @example("a\0")
+@UNHURRIED
 def test_a_title_is_described_as_its_rule_has_it(value: str) -> None:
     assert described({"type": "string", "pattern": NO_NUL}, value) == accepted(title, value)
 
 
 @given(value=st.from_regex(TARGET) | _ODD_TEXT.map("https://example.com/".__add__) | _ODD_TEXT)
-@settings(max_examples=300)
+@UNHURRIED
 def test_the_pattern_of_targets_refuses_nothing_that_the_rule_takes(value: str) -> None:
     assert described(SCHEMAS["TargetUrl"], value) or not accepted(target_url, value), ascii(value)
 

@@ -108,6 +108,6 @@ def refused(rule: Callable[[str, object], object], value: object) -> bool:
 
 
 @API.parametrize()
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_operation_is_as_described(case: Case[Any]) -> None:
     case.call_and_validate(excluded_checks=[positive_data_acceptance] if more_than_the_document_can_say(case) else None)
