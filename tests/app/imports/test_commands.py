@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -14,7 +15,6 @@ from app.__main__ import main
 from app.ingest import command, jobs
 from tests.app.imports.desk import USERS, Desk, users
 from tests.app.test_gunicorn import PROJECT
-from tests.support.postgres import PostgresServer
 from tests.support.processes import wait_until
 
 BAD = USERS + users(1, 3) + "4,eve,eve\n1,bob,bob@example.com,x\n"
@@ -127,15 +127,17 @@ def test_lint_needs_neither_a_database_nor_flask(file: Path) -> None:
     script = "import sys; from app.__main__ import main; code = main(); assert 'flask' not in sys.modules; sys.exit(code)"
     done = subprocess.run(
         [sys.executable, "-c", script, "lint", "users", str(file)], cwd=PROJECT, capture_output=True, text=True, timeout=60,
-        check=False, env={"PATH": ""},
+        check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.splitlines()[-1] == "5 rows = 3 accepted + 2 rejected"
 
 
-def test_the_worker_imports_and_ends_when_it_is_told(env: dict[str, str], desk: Desk, postgres: PostgresServer) -> None:
+def test_the_worker_imports_and_ends_when_it_is_told(env: dict[str, str], desk: Desk) -> None:
     path = desk.sent(BAD)
-    process = subprocess.Popen([sys.executable, "-m", "app", "worker"], cwd=PROJECT, env=env, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app", "worker"], cwd=PROJECT, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert wait_until(lambda: desk.job(path)["status"] == "done", seconds=60)
         process.terminate()
