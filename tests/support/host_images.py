@@ -14,6 +14,7 @@ import tarfile
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.support.tiny_image import MissingProgramError, add_busybox
 
@@ -63,7 +64,8 @@ class Tree:
     def needs(self, binaries: Iterable[Path]) -> None:
         """The shared libraries of these."""
         for path in _libraries([str(binary) for binary in binaries]):
-            self.copy(Path(path))
+            if path.startswith(("/lib", "/usr/lib")):  # others are a package's own, beside it
+                self.copy(Path(path))
 
     def content(self) -> bytes:
         self._tar.close()
@@ -108,11 +110,11 @@ def postgres() -> tuple[bytes, Sequence[str]]:
     tree.copy(Path("/usr/lib/locale/C.utf8"))
     tree.write("bin/entrypoint", (ROOT / "scripts/debian/postgres.entrypoint.sh").read_text(), mode=0o755)
     tree.folder("var/lib/postgresql/data", owner=999, mode=0o1777)
-    tree.folder("var/run/postgresql", owner=999)
+    tree.folder("var/run/postgresql", owner=999, mode=0o3777)  # a tmpfs there takes the mode, and nothing else
     tree.folder("docker-entrypoint-initdb.d", owner=0)
     return tree.content(), (
         f"ENV PATH={home}/bin:{_PATH} PGDATA=/var/lib/postgresql/data LANG=C.UTF-8", 'ENTRYPOINT ["entrypoint"]',
-        "VOLUME /var/lib/postgresql/data", "STOPSIGNAL SIGINT",
+        "VOLUME /var/lib/postgresql/data",
     )  # fmt: skip
 
 
@@ -126,10 +128,18 @@ def app() -> tuple[bytes, Sequence[str]]:
         if path.name not in {"test", "idlelib", "dist-packages", "site-packages", "ensurepip", "__pycache__"}:
             tree.copy(path)
     packages = Path(sysconfig.get_path("purelib"))
-    for name in _installed(packages):
-        tree.copy(packages / name, f"srv/packages/{name}")
-    tree.needs([python, *(path for folder in (library / "lib-dynload", packages / "hiredis") for path in folder.rglob("*.so"))])
-    tree.copy(ROOT / "app", "srv/app")
+    compiled = [python, *(library / "lib-dynload").glob("*.so")]
+    with TemporaryDirectory() as folder:
+        parts = {"app": ROOT / "app", **{f"packages/{name}": packages / name for name in _installed(packages)}}
+        for name, source in parts.items():
+            target = Path(folder, name)
+            target.parent.mkdir(exist_ok=True)
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
+            compiled += source.rglob("*.so*")
+        # Else every container of a read-only file system would compile it all again.
+        subprocess.run([python, "-m", "compileall", "-q", "-s", folder, "-p", "/srv", folder], check=True, capture_output=True)
+        tree.copy(Path(folder), "srv")
+    tree.needs(compiled)
     dockerfile = (ROOT / "Dockerfile.app").read_text()
     stated = re.findall(r"^(?:HEALTHCHECK|ENTRYPOINT|CMD|USER|WORKDIR) .*", dockerfile, re.MULTILINE)
     return tree.content(), (
@@ -152,6 +162,7 @@ def _libraries(binaries: Sequence[str]) -> list[str]:
 def _installed(packages: Path) -> Iterator[str]:
     """The top-level names of all that the dependency group `app` brings."""
     wanted = list(tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["app"])
+    wanted += ["hiredis", "psycopg-binary"]  # that is what its extras bring
     seen, tops = set[str](), set[str]()
     while wanted:
         name = re.split(r"[^A-Za-z0-9._-]", wanted.pop(), maxsplit=1)[0].lower().replace("_", "-")
@@ -162,6 +173,6 @@ def _installed(packages: Path) -> Iterator[str]:
             found = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             continue  # of another platform
-        wanted += [line for line in found.requires or () if "extra ==" not in line] + [f"{name}-binary"] * (name == "psycopg")
+        wanted += [line for line in found.requires or () if "extra ==" not in line]
         tops |= {file.parts[0] for file in found.files or () if file.parts[0] not in {"..", "__pycache__"}}
     return (name for name in sorted(tops) if os.path.lexists(packages / name))
