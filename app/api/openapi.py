@@ -20,7 +20,8 @@ def document(version: str) -> Json:
         "info": {
             "title": "shop",
             "summary": "A URL shortener",
-            "description": "Every refusal and failure is JSON: `error`, `message`, `request_id`. HEAD is answered as GET is.",
+            "description": "Every refusal and failure is JSON: `error`, `message`, `request_id`. HEAD is answered as GET is, a method that"
+            " a path does not know with 405. nginx before the service may answer 408, 413, 414, 429, 502, 503 and 504 in the same form.",
             "version": version,
         },
         "servers": [{"url": "/"}],
