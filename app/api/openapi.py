@@ -13,6 +13,12 @@ from app.api.schemas import Json
 from app.services import Services
 
 
+_DESCRIPTION = (
+    "Every refusal and failure is JSON: `error`, `message`, `request_id`. HEAD is answered as GET is; a method that a path does not"
+    " know is answered 405. nginx before the service may answer 408, 413, 414, 429, 502, 503 and 504 in the same form."
+)
+
+
 def document(version: str) -> Json:
     """The description of the service at this version."""
     return {
@@ -20,8 +26,7 @@ def document(version: str) -> Json:
         "info": {
             "title": "shop",
             "summary": "A URL shortener",
-            "description": "Every refusal and failure is JSON: `error`, `message`, `request_id`. HEAD is answered as GET is, a method that"
-            " a path does not know with 405. nginx before the service may answer 408, 413, 414, 429, 502, 503 and 504 in the same form.",
+            "description": _DESCRIPTION,
             "version": version,
         },
         "servers": [{"url": "/"}],
