@@ -140,6 +140,8 @@ def app() -> tuple[bytes, Sequence[str]]:
         subprocess.run([python, "-m", "compileall", "-q", "-s", folder, "-p", "/srv", folder], check=True, capture_output=True)
         tree.copy(Path(folder), "srv")
     tree.needs(compiled)
+    for found in Path("/lib").glob("*-linux-gnu/libgcc_s.so.1"):
+        tree.copy(found)  # asked for only when a thread ends early
     dockerfile = (ROOT / "Dockerfile.app").read_text()
     stated = re.findall(r"^(?:HEALTHCHECK|ENTRYPOINT|CMD|USER|WORKDIR) .*", dockerfile, re.MULTILINE)
     return tree.content(), (

@@ -35,6 +35,7 @@ class Service(BaseHTTPRequestHandler):
         self.send_response(self.status)
         if self.status == 302:
             self.send_header("Location", f"https://x.example/{len(self.asked)}")
+            self.send_header("Cache-Control", "no-store")  # before the other: nginx 1.22 takes them in their order
             self.send_header("X-Accel-Expires", "@1")
         self.send_header("X-Request-ID", self.headers["X-Request-ID"])
         self.send_header("Content-Length", "0")
