@@ -162,7 +162,11 @@ class ServersOwnError(Exception):
 
 
 @pytest.mark.parametrize("error", [None, OSError("gone"), ServersOwnError()])
-def test_a_client_that_goes_away_leaves_nothing(desk: Desk, error: Exception | None) -> None:
+@pytest.mark.parametrize("piece", [100, intake.PIECE], ids=["after some pieces", "before the first"])
+def test_a_client_that_goes_away_leaves_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception | None, piece: int
+) -> None:
+    monkeypatch.setattr(intake, "PIECE", piece)
     answer = dribbled(desk, DATA, "text/csv", [100], length=len(DATA) + 1, error=error)
     assert answer.status_code == 400
     assert_nothing_is_left(desk)
