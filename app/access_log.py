@@ -18,6 +18,8 @@ from app.telemetry.ring import RING
 
 # What a caller may choose as its request id: nothing that could break a log line or a header.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+# Where the environment of a request holds when it began, if that was before Flask had it.
+STARTED = "app.started"
 # Asked every few seconds by the engine: a line for each would drown the rest.
 _SILENT_ROUTES = frozenset({"/livez"})
 
@@ -71,21 +73,31 @@ def install_access_log(app: Flask, *, version: str, replica: str, clock: Callabl
 
     @app.before_request
     def start() -> None:
-        given = request.headers.get("X-Request-ID", "")
-        g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        g.started = clock()
+        g.request_id = chosen_id(request.headers.get("X-Request-ID", ""))
+        g.started = request.environ.get(STARTED) or clock()
 
     @app.after_request
     def finish(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.request_id
         # The rule, never the path: paths are chosen by callers and have no bound.
         route = request.url_rule.rule if request.url_rule else "unmatched"
-        seconds = clock() - g.started
-        observe_request(request.method, route, response.status_code, seconds)
-        if route not in _SILENT_ROUTES:
-            fields = {
-                "request_id": g.request_id, "method": request.method, "route": route, "status": response.status_code,
-                "duration_ms": round(seconds * 1000, 1),
-            }  # fmt: skip
-            app.logger.info("request", extra={"fields": fields})
+        note_request(
+            app.logger, request_id=g.request_id, method=request.method, route=route, status=response.status_code,
+            seconds=clock() - g.started,
+        )  # fmt: skip
         return response
+
+
+def chosen_id(given: str) -> str:
+    """The request id that a caller gave, or one of our own."""
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def note_request(logger: logging.Logger, *, request_id: str, method: str, route: str, status: int, seconds: float) -> None:
+    """Count a request that was answered, and write its line."""
+    observe_request(method, route, status, seconds)
+    if route not in _SILENT_ROUTES:
+        fields = {
+            "request_id": request_id, "method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 1),
+        }  # fmt: skip
+        logger.info("request", extra={"fields": fields})

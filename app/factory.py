@@ -11,6 +11,7 @@ from app import chaos as chaos_mode
 from app.access_log import install_access_log
 from app.api import chaos, events, health, imports, logs, metrics, openapi, products, redirects, urls, users
 from app.api.errors import install_errors
+from app.api.shortcut import shortcut
 from app.counter import HitCounter, connect
 from app.services import Services
 from app.settings import Settings
@@ -31,7 +32,7 @@ def create_app(env: Mapping[str, str]) -> Flask:
         chaos_mode.install_chaos(app)
         chaos_mode.worker_agent(services.database.pool).start()
     INFO.labels(settings.version, settings.replica).set(1)
-    app.wsgi_app = in_progress(app.wsgi_app)  # type: ignore[assignment, method-assign]  # as Flask's documentation has it
+    app.wsgi_app = in_progress(shortcut(app.wsgi_app, services, app.logger))  # type: ignore[assignment, method-assign]  # as Flask's documentation has it
     counter = HitCounter(connect(settings.redis_url))
 
     @app.get("/")
@@ -47,7 +48,7 @@ def create_app(env: Mapping[str, str]) -> Flask:
     def may_be_repeated(answer: Response) -> Response:
         """nginx keeps what a short code answered, expired from the start: it asks again, and repeats it while we are away."""
         if request.endpoint == "redirects.follow" and answer.status_code in {302, 404, 410}:
-            answer.headers["X-Accel-Expires"] = "@1"
+            answer.headers.set(*redirects.REPEATABLE)
         return answer
 
     @app.teardown_appcontext

@@ -45,6 +45,11 @@ def short_code(field: str, value: object) -> str:
     return code
 
 
+def is_code(text: str) -> bool:
+    """Whether `short_code` would take it."""
+    return _CODE.fullmatch(text) is not None and text not in RESERVED
+
+
 def new_code(below: Callable[[int], int]) -> str:
     """A code of 6 letters and digits; `below(n)` draws evenly from 0 to n-1, as `secrets.randbelow` does."""
     while True:
