@@ -12,10 +12,9 @@ from app.api.openapi_parts import HEADERS, PARAMETERS, errors
 from app.api.schemas import Json
 from app.services import Services
 
-
 _DESCRIPTION = (
-    "Every refusal and failure is JSON: `error`, `message`, `request_id`. HEAD is answered as GET is; a method that a path does not"
-    " know is answered 405. nginx before the service may answer 408, 413, 414, 429, 502, 503 and 504 in the same form."
+    "Every refusal and failure is JSON: `error`, `message`, `request_id`. HEAD is answered as GET is; a method that a path"
+    " does not know is answered 405. nginx before the service may answer 408, 413, 414, 429, 502, 503 and 504 in the same form."
 )
 
 
