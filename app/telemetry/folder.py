@@ -15,6 +15,7 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # Where to have it. The other variable is ours alone: whoever inherited it would write there as soon as it counts anything.
 PLACE = "APP_TELEMETRY_DIR"
 _OWNER = "APP_TELEMETRY_OWNER"
+_PREFIX = "app-telemetry-"
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a tmpfs of this container alone
 
 
@@ -28,9 +29,18 @@ def prepare(env: MutableMapping[str, str] = os.environ) -> Path:
         for old in [*folder.glob("*.db"), *folder.glob("*.ring")]:  # of processes before us: their counts are not ours
             old.unlink()
     else:
-        folder = Path(tempfile.mkdtemp(prefix="app-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None))
+        memory = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+        _sweep(memory)
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=memory))
     env[VARIABLE], env[_OWNER] = str(folder), str(os.getpid())
     return folder
+
+
+def _sweep(memory: Path) -> None:
+    """Remove what masters left that were killed."""
+    for old in memory.glob(f"{_PREFIX}*-*"):
+        if not Path("/proc", old.name.removeprefix(_PREFIX).partition("-")[0]).exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def shared(env: MutableMapping[str, str] = os.environ) -> Path | None:

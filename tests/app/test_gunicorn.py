@@ -40,7 +40,7 @@ class Gunicorn:
                 sys.executable, "-m", "gunicorn", "--config", "app/gunicorn_conf.py", "--bind", f"127.0.0.1:{self.port}",
                 "app:create_app()",
             ],
-            cwd=PROJECT, env={**os.environ, **env}, stdout=subprocess.DEVNULL,
+            cwd=PROJECT, env={**os.environ, "APP_METRICS_PORT": "0", **env}, stdout=subprocess.DEVNULL,
         )  # fmt: skip
         assert wait_until(lambda: self.ask("GET", "/livez") == 200, seconds=20)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -194,9 +195,17 @@ def test_the_folder_is_emptied_by_a_new_master_and_kept_by_its_reload(tmp_path: 
     assert not (tmp_path / "shared").exists()
 
 
-def test_a_folder_that_nobody_named_is_made_in_memory_and_left_by_nobody(tmp_path: Path) -> None:
+def test_a_folder_that_nobody_named_is_made_in_memory_and_left_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     env: dict[str, str] = {}
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    killed = tmp_path / f"app-telemetry-{ended.pid}-x"
+    killed.mkdir()
+    lives = tmp_path / f"app-telemetry-{os.getpid()}-x"
+    lives.mkdir()
+    monkeypatch.setattr(folder, "_MEMORY", tmp_path)
     made = folder.prepare(env)
+    assert (killed.exists(), lives.exists(), made.parent) == (False, True, tmp_path)
     assert folder.shared(env) == made
     folder.remove({folder.VARIABLE: str(made)})  # not its owner
     assert made.is_dir()
