@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.swarm, pytest.mark.timeout(900)]
 
 STACK, PORT = "shop", 8080
 IMAGES = {"NGINX_IMAGE": host_images.nginx, "REDIS_IMAGE": host_images.redis, "POSTGRES_IMAGE": host_images.postgres}
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PATIENCE = 120.0  # seconds for anything to come true: hosts of CI are slow
 READERS, FOLLOWERS, WRITERS, THINK_SECONDS = 8, 8, 3, 0.2
 
@@ -57,33 +58,31 @@ class Clients:
         await asyncio.gather(*(self._client(kind, number) for number, kind in enumerate(kinds)))
 
     async def _client(self, kind: str, number: int) -> None:
-        reader: asyncio.StreamReader | None = None
-        writer: asyncio.StreamWriter | None = None
+        """Readers keep their connection; writers take one for each request, for they could not repeat it."""
+        connection: Connection | None = None
         turn = number * 101
         while not self._ending.is_set():
             turn += 1
-            began = time.monotonic()
+            began, reused = time.monotonic(), connection is not None
             try:
-                if reader is None or writer is None or reader.at_eof():
-                    if writer:
-                        writer.close()
-                    reader, writer = await asyncio.open_connection(self.address, PORT)
-                writer.write(self._request(kind, turn))
                 async with asyncio.timeout(30):
-                    status, closes = await _answer(reader)
-                if closes:
-                    writer.close()
-                    reader = writer = None
+                    connection = connection or await asyncio.open_connection(self.address, PORT)
+                    status, closes = await _ask(connection, self._request(kind, turn))
                 if status >= 400:
-                    self.failed.append(f"{kind} {status}")
+                    self.failed.append(f"{kind} {status} after {time.monotonic() - began:.2f} s")
             except (OSError, EOFError, TimeoutError) as error:
-                self.failed.append(f"{kind} {type(error).__name__} after {time.monotonic() - began:.2f} s")
-                reader = writer = None
+                closes = True
+                # What was kept may be closed by any server at any time: who reads asks again, as browsers do.
+                if not (reused and isinstance(error, (ConnectionError, EOFError))):
+                    self.failed.append(f"{kind} {type(error).__name__} after {time.monotonic() - began:.2f} s")
+            if connection and (closes or kind == "write"):
+                connection[1].close()
+                connection = None
             self.asked[kind] += 1
             self.lasted.append(time.monotonic() - began)
-            await asyncio.sleep(THINK_SECONDS)
-        if writer:
-            writer.close()
+            await asyncio.sleep(0 if closes else THINK_SECONDS)
+        if connection:
+            connection[1].close()
 
     def _request(self, kind: str, turn: int) -> bytes:
         head = f"Host: shop\r\nX-Rate-Limit-Exemption: {self.key}\r\n"
@@ -95,8 +94,10 @@ class Clients:
         return f"GET {path} HTTP/1.1\r\n{head}\r\n".encode()
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    """Its status, and whether the connection ends with it. Raises OSError and EOFError."""
+async def _ask(connection: Connection, request: bytes) -> tuple[int, bool]:
+    """The answer's status, and whether the connection ends with it. Raises OSError and EOFError."""
+    reader, writer = connection
+    writer.write(request)
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
     length = head.partition("content-length:")[2].partition("\r\n")[0]
     await reader.readexactly(int(length or 0))
