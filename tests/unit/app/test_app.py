@@ -79,7 +79,7 @@ def test_a_refused_request_is_answered_in_json(client: FlaskClient, method: str,
 
 
 def with_a_fault(app: Flask) -> FlaskClient:
-    @app.get("/fault")
+    @app.get("/a/fault")
     def fault() -> str:
         raise RuntimeError("the secret of the house")
 
@@ -87,7 +87,7 @@ def with_a_fault(app: Flask) -> FlaskClient:
 
 
 def test_a_fault_is_answered_without_its_details_and_logged_with_them(capsys: pytest.CaptureFixture[str]) -> None:
-    answer = with_a_fault(create_app({})).get("/fault", headers={"X-Request-ID": "caller-chosen-1"})
+    answer = with_a_fault(create_app({})).get("/a/fault", headers={"X-Request-ID": "caller-chosen-1"})
     assert answer.status_code == 500
     assert answer.get_json()["error"] == "Internal Server Error"
     assert "secret" not in answer.text
