@@ -29,6 +29,7 @@ from tests.support.redis_server import RedisServer
 CODE = "abc123"
 KEY = "bench-0123456789"
 _WRITABLE = "/tmp/"  # noqa: S108 - where nginx writes in its container
+_MEMORY = "/dev/shm"  # noqa: S108 - and there that is a tmpfs
 _REQUESTS = re.compile(r"(\d+) requests in ([\d.]+)(ms|s|m),")
 
 
@@ -38,7 +39,6 @@ class Site:
     def __init__(self) -> None:
         self._ends = ExitStack()
         self._folder = Path(tempfile.mkdtemp(prefix="site-"))
-        self._folder.chmod(0o755)  # nginx's workers are nobody
         self._ends.callback(shutil.rmtree, self._folder)
         postgres = PostgresServer()
         self._ends.callback(postgres.remove)
@@ -65,8 +65,9 @@ class Site:
     def nginx(self, behind: str) -> str:
         """The address of nginx in the stack's own configuration, in front of what is at `behind`."""
         listening, status = _free_port(), _free_port()
-        own = self._folder / "nginx"
-        own.mkdir(mode=0o755)
+        own = Path(tempfile.mkdtemp(prefix="nginx-", dir=_MEMORY))
+        own.chmod(0o755)  # its workers are nobody
+        self._ends.callback(shutil.rmtree, own)
         written = (ROOT / "nginx/shop.conf").read_text().replace(_WRITABLE, f"{own}/").replace("/dev/stdout", "/dev/null")
         for name, port in (("8080", listening), ("8081", status)):
             written = written.replace(f"listen {name}", f"listen 127.0.0.1:{port}")
