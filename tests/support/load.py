@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
