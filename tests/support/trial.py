@@ -131,9 +131,9 @@ class Trial:
 
     # What is seen from outside.
 
-    def pages(self, name: str) -> set[str]:
+    def pages(self, name: str, *, seconds: float = 0.5) -> set[str]:
         """What clients got lately; empty where nobody asks."""
-        return self.load.seen(name) if self.load is not None else set()
+        return self.load.seen(name, seconds=seconds) if self.load is not None else set()
 
     def failed(self, name: str, moment: float) -> list[Reply]:
         """Requests since `moment` (monotonic) that got no page."""

@@ -163,7 +163,7 @@ def _play(course: Course, trial: Trial) -> None:
     trial.controller.stop()
     trial.controller.start()
     course.quiet_after_restart = trial.quiet(RESTARTED_SECONDS)
-    course.pages = {name: trial.pages(name) for name in course.cases}
+    course.pages = {name: trial.pages(name, seconds=RESTARTED_SECONDS) for name in course.cases}
     course.mended = _edited(course, trial, "v4")
 
 
