@@ -10,6 +10,7 @@ import pytest
 from tests.contract.target import SECOND, Target
 
 QUICK = {"Parallelism": 0, "Monitor": SECOND // 5}
+LONG = 10 * SECOND  # to fail in, also on a busy host; what fails does not wait for its end
 
 
 def _ids(swarm: Target, service: str) -> set[str]:
@@ -101,7 +102,7 @@ def test_a_crashing_update_rolls_back_and_leaves_no_previous_spec(swarm: Target)
     quick_restart = {"RestartPolicy": {"Delay": 0}}
     swarm.start(swarm.spec("s", replicas=2, template=quick_restart, RollbackConfig=QUICK))
     since = swarm.now()
-    update = {"Parallelism": 1, "FailureAction": "rollback", "Monitor": SECOND}
+    update = {"Parallelism": 1, "FailureAction": "rollback", "Monitor": LONG}
     swarm.update(swarm.spec("s", replicas=2, args=["false"], template=quick_restart, UpdateConfig=update, RollbackConfig=QUICK))
     swarm.wait_for_state("s", "rollback_completed")
     service = swarm.service("s")
@@ -123,7 +124,7 @@ def test_a_crashing_update_rolls_back_and_leaves_no_previous_spec(swarm: Target)
 )
 def test_a_rollback_that_crashes_is_not_rolled_back(swarm: Target, action: str, state: str, message: str) -> None:
     template = {"RestartPolicy": {"Delay": 60 * SECOND}}
-    configs: dict[str, Any] = {"UpdateConfig": QUICK, "RollbackConfig": {**QUICK, "FailureAction": action}}
+    configs: dict[str, Any] = {"UpdateConfig": QUICK, "RollbackConfig": {**QUICK, "Monitor": LONG, "FailureAction": action}}
     swarm.create(swarm.spec("s", replicas=1, args=["false"], template=template, **configs))
     swarm.wait(lambda: [task["Status"]["State"] for task in swarm.tasks("s")], lambda states: "failed" in states)
     good = swarm.spec("s", replicas=1, template=template, **configs)

@@ -14,7 +14,6 @@ Innocence: where nothing went wrong no good revision is found bad. What restrain
 from __future__ import annotations
 
 import base64
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from controller.model.spec import Json
 from controller.simulator.faults import Site
 from controller.simulator.records import Content, Service, UpdateState
 from tests.machines.ledger import CALL, HAND, RecordedSwarm, Write
+from tests.machines.listener import Listener
 from tests.machines.process import LEASE_SECONDS, Process
 from tests.machines.restraints import LATE_SECONDS, Restraints
 from tests.machines.scenery import BUDGET, DEADLINE_SECONDS, GOOD, KEYS, TOKEN, Wishes
@@ -97,10 +97,14 @@ class Laws:
         self._wishes = wishes
 
     def ordered(self, key: str, *, is_release: bool) -> None:
-        """An operator had a service released, or go back: both may follow from it, once."""
-        terms = self._terms[f"{STACK}_{key}"]
-        fresh = Term(self._swarm.now, terms[-1].essence, terms[-1].replicas, terms[-1].strategy)
-        terms.append(replace(fresh, is_first=is_release, goes_back=not is_release))
+        """An operator had a service released, or go back: both may follow from it, once.
+
+        What was declared a moment ago may still be on its way; a release lets that be written anew as well.
+        """
+        name, now = f"{STACK}_{key}", self._swarm.now
+        for term in self._recent(name, now)[0 if is_release else -1 :]:
+            fresh = Term(now, term.essence, term.replicas, term.strategy)
+            self._terms[name].append(replace(fresh, is_first=is_release, goes_back=not is_release))
         self.resumed(f"{STACK}/{key}")
 
     def resumed(self, target: str) -> None:
@@ -196,7 +200,7 @@ class Laws:
 
     def _service(self, write: Write) -> None:
         if write.verb is Verb.REMOVE:
-            if all(term.essence is not None for term in self._recent(write)):
+            if all(term.essence is not None for term in self._recent(write.name, write.sent.at)):
                 self._found(f"{write.who} removes {write.name}, which is declared")
             self._restraints.judge(write, is_correction=False)
             return
@@ -239,7 +243,7 @@ class Laws:
 
     def _placed(self, write: Write, asked: Term) -> Term | None:
         """Which edit a write belongs to: the latest if it can be, else one that was in force when it was decided."""
-        recent = self._recent(write)
+        recent = self._recent(write.name, write.sent.at)
         latest, is_known = recent[-1], asked.essence in self._ever.get(write.name, ())
         is_declared = asked.essence == latest.essence
         if len(recent) > 1 and is_declared and latest.goes_back and latest.last is None:
@@ -250,11 +254,13 @@ class Laws:
         if is_declared or (is_known and not latest.is_first):
             return latest
         late = next((term for term in reversed(recent) if term.essence == asked.essence), None)
-        return late or (latest if is_known else None)
+        if late or not is_known:
+            return late
+        return next((term for term in reversed(recent) if not term.is_first), latest)  # its way back, put right once more
 
-    def _recent(self, write: Write) -> list[Term]:
-        terms = self._terms[write.name]
-        over = [number for number, term in enumerate(terms[1:]) if term.began < write.sent.at - LATE_SECONDS]
+    def _recent(self, name: str, sent_at: float) -> list[Term]:
+        terms = self._terms[name]
+        over = [number for number, term in enumerate(terms[1:]) if term.began < sent_at - LATE_SECONDS]
         return terms[over[-1] + 1 if over else 0 :]
 
     def _updater(self, write: Write, *, is_allowed: bool) -> None:
@@ -380,18 +386,3 @@ def declared_essence(key: str, wishes: Wishes) -> Essence:
     container = wishes.stack().services[key].body["TaskTemplate"]["ContainerSpec"]
     contents = (wishes.config,) if wishes.services[key].has_config else ()
     return container["Image"], tuple(container["Env"]), contents
-
-
-class Listener(logging.Handler):
-    """Hears every record of our loggers and looks for the token in it, before anything masks it."""
-
-    def __init__(self, found: Any) -> None:
-        super().__init__(logging.DEBUG)
-        self._found = found
-
-    def emit(self, record: logging.LogRecord) -> None:
-        fields = getattr(record, "fields", "")
-        if TOKEN in f"{record.getMessage()}{fields}":
-            self._found(f"P8 the log holds the token: {record.getMessage()} {fields}")
-        if record.exc_info:
-            self._found(f"an unexpected error: {record.exc_info[1]!r}")

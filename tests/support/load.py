@@ -61,7 +61,7 @@ class Load:
     def failed(self, host: str, moment: float) -> list[Reply]:
         return [reply for reply in self.since(host, moment) if reply.status != 200]
 
-    def seen(self, host: str, *, seconds: float = 0.5) -> set[str]:
+    def seen(self, host: str, *, seconds: float) -> set[str]:
         """The pages, or failures, that clients got lately."""
         return {reply.text if reply.status == 200 else str(reply) for reply in self.since(host, time.monotonic() - seconds)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
@@ -76,7 +77,7 @@ class Trial:
 
     def open(self, services: Mapping[str, Service], *, configs: Mapping[str, str] | None = None) -> None:
         """Deploy, wait until clients get the first pages, and let them ask on."""
-        (self.manifests / "nginx.conf").write_text((ROOT / "tests/support/edge.conf").read_text())
+        shutil.copy(ROOT / "tests/support/trial_nginx.conf", self.manifests / "nginx.conf")
         self.proxy.start()
         self.declare(services, configs=configs)
         self.controller.start()
@@ -131,9 +132,9 @@ class Trial:
 
     # What is seen from outside.
 
-    def pages(self, name: str) -> set[str]:
+    def pages(self, name: str, *, seconds: float = 0.5) -> set[str]:
         """What clients got lately; empty where nobody asks."""
-        return self.load.seen(name) if self.load is not None else set()
+        return self.load.seen(name, seconds=seconds) if self.load is not None else set()
 
     def failed(self, name: str, moment: float) -> list[Reply]:
         """Requests since `moment` (monotonic) that got no page."""

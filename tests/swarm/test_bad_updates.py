@@ -24,17 +24,18 @@ from tests.support.trial import POLICY, PROVEN_SECONDS, RESYNC_SECONDS, Service,
 
 QUIET_SECONDS = float(os.environ.get("PRODBREAKER_REFUSED_SECONDS", str(5 * RESYNC_SECONDS)))  # the promise is for 300
 RESTARTED_SECONDS = max(5 * RESYNC_SECONDS, QUIET_SECONDS / 5)  # and then under the next controller
-BACK_SECONDS = 90.0  # on a host that is busy with other things
+BACK_SECONDS = 150.0  # on a host that is busy with other things
 AT_ONCE_SECONDS = 2.0  # from an edit to its write: the folder is read some tenths of a second later
 
 pytestmark = [pytest.mark.swarm, pytest.mark.timeout(3 * QUIET_SECONDS + 600)]
 
-CHECK = {"test": list(IS_WELL), "interval": "2s", "timeout": "2s", "retries": 1}
+# A busy host has taken over two seconds for one check; what is unwell says so without waiting for the time-out.
+CHECK = {"test": list(IS_WELL), "interval": "2s", "timeout": "20s", "retries": 1}
 NEVER_SURE = {**CHECK, "interval": "1h"}  # neither sound nor unsound: the task starts for ever
 # Replicas fail as far apart as they started. Until the second one does, the way back must have brought a good one, which
-# takes up to two seconds to decide and, on a busy host, four to start.
-EARLY = {"update": {"monitor": "1s", "delay": "10s"}}  # the first one fails while Swarm's updater waits before the second one
-LATE = {"update": {"monitor": "1s", "delay": "6s"}, "healthcheck": CHECK}  # it fails when the update is completed
+# takes up to two seconds to decide and, on a busy host, several to start.
+EARLY = {"update": {"monitor": "1s", "delay": "15s"}}  # the first one fails while Swarm's updater waits before the second one
+LATE = {"update": {"monitor": "1s", "delay": "12s"}, "healthcheck": CHECK}  # it fails when the update is completed
 HASTY = {"rollback": {"deadline": "12s", "min_healthy": f"{PROVEN_SECONDS:g}s"}}
 SHARED = "shared.conf"
 SHARES = {"configs": [{"source": SHARED, "target": "/behaviour"}]}
@@ -72,7 +73,7 @@ COURSES: Mapping[str, Mapping[str, Case]] = {
     },
     "slow": {
         "b-unhealthy": Case("its update is paused", {"healthcheck": CHECK}, {"FAULT": "unhealthy"}),
-        "c-unhealthy": Case("of its tasks failed: task", LATE, {"FAULT": "late-unhealthy", "AFTER": "22"}),
+        "c-unhealthy": Case("of its tasks failed: task", LATE, {"FAULT": "late-unhealthy", "AFTER": "36"}),
         "c-crash": Case("failed: task: non-zero exit (4)", EARLY, {"FAULT": "late-crash", "AFTER": "7"}),
         "e-pending": Case(
             "no progress for 12 s: task", {"update": {"order": "stop-first"}, "x-prodbreaker": HASTY}, {"share": 0.45}
@@ -162,7 +163,7 @@ def _play(course: Course, trial: Trial) -> None:
     trial.controller.stop()
     trial.controller.start()
     course.quiet_after_restart = trial.quiet(RESTARTED_SECONDS)
-    course.pages = {name: trial.pages(name) for name in course.cases}
+    course.pages = {name: trial.pages(name, seconds=RESTARTED_SECONDS) for name in course.cases}
     course.mended = _edited(course, trial, "v4")
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from controller.adapters.swarm import images
 from controller.adapters.swarm.connection import Endpoint
 from controller.adapters.swarm.credentials import Credentials, secrets_of
+from controller.adapters.swarm.request import Request
 from controller.adapters.swarm.translate import CallVerb, Operation, concealed, is_wrong_version
-from controller.adapters.swarm.transport import CallObserver, Fence, Request, Transport
+from controller.adapters.swarm.transport import CallObserver, Fence, Transport
 from controller.engine.ports import EngineFacts, SwarmEvent
 from controller.errors import NotFoundError, RefusedError, RegistryError, SwarmError
 from controller.model.observation import ResolvedImage

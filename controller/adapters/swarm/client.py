@@ -16,6 +16,7 @@ from docker.types import CancellableStream
 from docker.utils import parse_host
 
 from controller.adapters.swarm.connection import Endpoint, TlsFiles, configured_headers
+from controller.adapters.swarm.request import Request
 from controller.adapters.swarm.translate import BrokenOffError
 from controller.adapters.swarm.unixsocket import UnixAdapter
 from controller.adapters.swarm.workers import Workers
@@ -53,21 +54,18 @@ class EngineClient(docker.APIClient):
         if endpoint.tls and not endpoint.tls.verify:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # asked for by DOCKER_TLS or the context
 
-    def exchange(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, bytes]:
+    def exchange(self, request: Request) -> tuple[int, bytes]:
         """Send one request and return status and whole body. Raises OSError."""
-        sent = {**(headers or {}), **({"Content-Type": "application/json"} if body is not None else {})}
         with (
             plain_errors(),
             self.request(
-                method, self.base_url + path, params=params, data=body, headers=sent, timeout=self._seconds, allow_redirects=False
+                request.method,
+                self.base_url + request.path,
+                params=request.params,
+                data=request.body,
+                headers=request.sent_headers,
+                timeout=self._seconds,
+                allow_redirects=False,
             ) as response,
         ):
             return response.status_code, response.content
@@ -94,16 +92,7 @@ class ThreadedClient:
         self._idle = [make_client()]
         self._is_closed = False
 
-    async def exchange(
-        self,
-        method: str,
-        path: str,
-        *,
-        before: Callable[[], None],
-        params: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, bytes]:
+    async def exchange(self, request: Request, *, before: Callable[[], None]) -> tuple[int, bytes]:
         """As SocketClient's; `before` is called on the thread that sends."""
 
         def exchange() -> tuple[int, bytes]:
@@ -113,7 +102,7 @@ class ThreadedClient:
                 client = self._make_client()
             try:
                 before()
-                return client.exchange(method, path, params=params, body=body, headers=headers)
+                return client.exchange(request)
             finally:
                 self._idle.append(client)
                 if self._is_closed:

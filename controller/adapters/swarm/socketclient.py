@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import httptools
 
+from controller.adapters.swarm.request import Request
 from controller.adapters.swarm.translate import BrokenOffError
 
 
@@ -25,22 +26,12 @@ class SocketClient:
         self._connections: set[_Connection] = set()
         self._idle: list[_Connection] = []
 
-    async def exchange(
-        self,
-        method: str,
-        path: str,
-        *,
-        before: Callable[[], None],
-        params: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, bytes]:
+    async def exchange(self, request: Request, *, before: Callable[[], None]) -> tuple[int, bytes]:
         """Send one request and return status and whole body. Raises OSError where there is no whole answer.
 
         `before` is called right before the first byte is sent, or raises, and then nothing is.
         """
-        sent = {**self._headers, **(headers or {}), **({"Content-Type": "application/json"} if body is not None else {})}
-        message = _message(method, f"{path}?{urlencode(params)}" if params else path, sent, body)
+        message = _message(request, {**self._headers, **request.sent_headers})
         connection = self._take_idle() or await self._connect()
         try:
             before()
@@ -140,8 +131,9 @@ class _Connection(asyncio.Protocol):
             self._answer.set_exception(error)
 
 
-def _message(method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
-    lines = [f"{method} {target} HTTP/1.1", "Host: docker", *(f"{name}: {value}" for name, value in headers.items())]
+def _message(request: Request, headers: Mapping[str, str]) -> bytes:
+    target, body = f"{request.path}?{urlencode(request.params)}" if request.params else request.path, request.body
+    lines = [f"{request.method} {target} HTTP/1.1", "Host: docker", *(f"{name}: {value}" for name, value in headers.items())]
     if " " in target or not all(line.isprintable() for line in lines):
         raise ConnectionError("a request whose head would end early is not sent")
     if body is not None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import tenacity
 
 from controller.adapters.swarm.connection import Endpoint, configured_headers
+from controller.adapters.swarm.request import Request
 from controller.adapters.swarm.socketclient import SocketClient
 from controller.adapters.swarm.translate import (
     Operation,
@@ -41,31 +42,10 @@ Fence = Callable[[], bool]
 CallObserver = Callable[[str, str, float], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    operation: Operation
-    method: str
-    path: str  # without the API's version
-    target: str = ""  # the object's name or id, for messages
-    params: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    hidden: Sequence[str] = field(default=(), repr=False)  # values that no message may repeat
-
-
 class Client(Protocol):
     """Carries out any number of exchanges at once."""
 
-    async def exchange(
-        self,
-        method: str,
-        path: str,
-        *,
-        before: Callable[[], None],
-        params: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, bytes]: ...
+    async def exchange(self, request: Request, *, before: Callable[[], None]) -> tuple[int, bytes]: ...
 
     def close(self) -> None: ...
 
@@ -137,7 +117,7 @@ class Transport:
 
     async def _negotiate(self) -> tuple[int, int]:
         async def ask() -> tuple[int, int]:
-            status, body = await self._client.exchange("GET", "/version", before=_nothing)
+            status, body = await self._client.exchange(Request(_VERSION, "GET", "/version"), before=_nothing)
             if status != 200:
                 raise of_status(_VERSION, "", status, body)
             try:
@@ -154,16 +134,14 @@ class Transport:
 
     async def _send(self, request: Request, decode: Callable[[bytes], T], *, fence: Fence = lambda: True) -> T:
         operation, target = request.operation, request.target
-        path = await self._versioned(request.path)
+        versioned = replace(request, path=await self._versioned(request.path))
 
         def before() -> None:
             if not fence():  # here and no earlier: the call may have waited for its turn while the lease ended
                 raise NotLeaderError(f"{operation} {target}: not sent, another controller may lead", operation=str(operation))
 
         async def exchange() -> T:
-            status, body = await self._client.exchange(
-                request.method, path, before=before, params=request.params, body=request.body, headers=request.headers
-            )
+            status, body = await self._client.exchange(versioned, before=before)
             if not 200 <= status < 300:
                 raise of_status(operation, target, status, body, hidden=request.hidden)
             try:

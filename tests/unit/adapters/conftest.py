@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from controller.adapters.journal import SqliteJournal
 from controller.adapters.swarm import DockerSwarm, resolve_endpoint, transport
 from tests.unit.adapters.fake_engine import FakeEngine
 
 Calls = list[tuple[str, str]]
+Open = Callable[..., Awaitable[SqliteJournal]]
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +59,23 @@ async def make_swarm(engine: FakeEngine, tmp_path: Path, calls: Calls) -> AsyncI
 @pytest.fixture
 def swarm(make_swarm: Callable[..., DockerSwarm]) -> DockerSwarm:
     return make_swarm()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "journal.db"
+
+
+@pytest_asyncio.fixture
+async def opened(path: Path) -> AsyncIterator[Open]:
+    made: list[SqliteJournal] = []
+
+    async def open_one(**options: int) -> SqliteJournal:
+        journal = SqliteJournal(path, wall=lambda: 1_700_000_000.0, **options)
+        made.append(journal)
+        await journal.open()
+        return journal
+
+    yield open_one
+    for journal in made:
+        await journal.close()
