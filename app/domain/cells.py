@@ -14,6 +14,9 @@ from app.domain.errors import Code, FieldError
 from app.domain.events import LONGEST_DETAILS, details
 from app.domain.values import LARGEST_ID, moment
 
+# Of rows that bring their own: the rest of PostgreSQL's integers is left for rows that do not.
+LARGEST_GIVEN_ID = 2_000_000_000
+
 _FLAGS = {
     "true": True, "t": True, "yes": True, "y": True, "1": True, "on": True,
     "false": False, "f": False, "no": False, "n": False, "0": False, "off": False,
@@ -27,6 +30,14 @@ def id_cell(field: str, cell: str) -> int | None:
         if 1 <= number <= LARGEST_ID:
             return number
     return _odd_id(field, cell.strip(" \t"))
+
+
+def own_id_cell(field: str, cell: str) -> int | None:
+    """As `id_cell`, for the id of the row itself: what the service numbers later goes on from the largest one."""
+    number = id_cell(field, cell)
+    if number is not None and number > LARGEST_GIVEN_ID:
+        raise FieldError(field, Code.RANGE, f"must be from 1 to {LARGEST_GIVEN_ID}")
+    return number
 
 
 def required_id_cell(field: str, cell: str) -> int:

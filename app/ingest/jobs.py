@@ -25,6 +25,7 @@ from app.ingest.parse import Batch, batches, open_file
 from app.ingest.progress import OvertakenError, import_batch, keep_rejects
 from app.store.connection import Connection
 from app.store.imports import Status
+from app.telemetry.metrics import IMPORT_BATCH, count_import
 
 # Rows of one transaction: of fewer, its commit would be much of its time; of more, memory.
 ROWS = 20_000
@@ -109,6 +110,7 @@ class Importer:
             done = source.handed if source.is_packed else batch.after.offset
             outcome = self._write(connection, held, batch, bytes_done=done, rows=rows, rejected=rejected)
             rows, rejected = rows + _rows(outcome), rejected + len(outcome.rejects)
+            _count(held, outcome)
         return True
 
     def _opened(self, connection: Connection, held: Claim, source: Source) -> tuple[Layout, Position, Iterator[bytes]]:
@@ -121,7 +123,7 @@ class Importer:
         return held.layout, held.next, source.pieces(skip=held.next.offset)
 
     def _write(self, connection: Connection, held: Claim, batch: Batch, *, bytes_done: int, rows: int, rejected: int) -> Outcome:
-        with connection.transaction():
+        with IMPORT_BATCH.labels(held.kind.value).time(), connection.transaction():
             advance(connection, held, bytes_done=bytes_done, seconds=self.lease_seconds)
             outcome = import_batch(
                 connection, held.id, held.kind, batch, now=held.created_at, below=self.below, is_dry=held.dry_run
@@ -150,6 +152,14 @@ class Importer:
             release(connection, held, delay=delay, is_counted=is_counted)
         except (psycopg.Error, LostError) as error:
             _log.info("import left to its lease", extra={"fields": {"import": str(held.id), "reason": type(error).__name__}})
+
+
+def _count(held: Claim, outcome: Outcome) -> None:
+    if held.dry_run:
+        return
+    for name in ("inserted", "updated", "unchanged", "duplicate"):
+        count_import(held.kind.value, name, getattr(outcome, name))
+    count_import(held.kind.value, "rejected", len(outcome.rejects))
 
 
 def _rows(outcome: Outcome) -> int:

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.domain.cells import details_cell, flag_cell, id_cell, moment_cell, required_id_cell
+from app.domain.cells import details_cell, flag_cell, id_cell, moment_cell, own_id_cell, required_id_cell
 from app.domain.codes import short_code
 from app.domain.errors import Code, FieldError
 from app.domain.events import event_type
@@ -90,13 +90,13 @@ def _or_none(rule: CellRule) -> CellRule:
 SCHEMAS: Mapping[Kind, Schema] = {
     Kind.USERS: Schema(
         UserRecord,
-        {"id": id_cell, "username": username, "email": email, "created_at": moment_cell},
+        {"id": own_id_cell, "username": username, "email": email, "created_at": moment_cell},
         ("username", "email"),
     ),
     Kind.URLS: Schema(
         UrlRecord,
         {
-            "id": id_cell, "user_id": required_id_cell, "short_code": _or_none(short_code), "original_url": target_url,
+            "id": own_id_cell, "user_id": required_id_cell, "short_code": _or_none(short_code), "original_url": target_url,
             "title": _or_none(title), "is_active": flag_cell, "created_at": moment_cell, "updated_at": moment_cell,
         },
         ("user_id", "original_url"),
@@ -104,7 +104,7 @@ SCHEMAS: Mapping[Kind, Schema] = {
     Kind.EVENTS: Schema(
         EventRecord,
         {
-            "id": id_cell, "url_id": id_cell, "user_id": id_cell, "event_type": event_type,
+            "id": own_id_cell, "url_id": id_cell, "user_id": id_cell, "event_type": event_type,
             "timestamp": moment_cell, "details": details_cell,
         },
         ("event_type",),

@@ -84,8 +84,3 @@ def watch_breaker(to: str) -> Callable[[bool], None]:
 def count_import(kind: str, outcome: str, number: int) -> None:
     """Count rows of an import: `kind` is the table, `outcome` what became of them, as inserted or rejected."""
     IMPORT_ROWS.labels(kind, outcome).inc(number)
-
-
-def observe_import_batch(kind: str, seconds: float) -> None:
-    """Note how long one batch took, its commit included."""
-    IMPORT_BATCH.labels(kind).observe(seconds)

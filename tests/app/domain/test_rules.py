@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.cells import flag_cell, id_cell, moment_cell
+from app.domain.cells import flag_cell, id_cell, moment_cell, own_id_cell
 from app.domain.codes import ALPHABET, RESERVED, new_code, short_code
 from app.domain.errors import Code, FieldError
 from app.domain.events import new_event
@@ -237,3 +237,10 @@ def test_an_id_cell_is_digits_or_nothing(cell: str, value: int | None) -> None:
 def test_an_empty_moment_says_nothing() -> None:
     assert moment_cell("created_at", " ") is None
     assert moment_cell("created_at", " 2026-01-02 03:04:05 ") is not None
+
+
+def test_a_row_cannot_take_the_last_ids_from_those_that_the_service_gives() -> None:
+    assert own_id_cell("id", "2000000000") == 2_000_000_000
+    with pytest.raises(FieldError) as caught:
+        own_id_cell("id", "2000000001")
+    assert (caught.value.field, caught.value.code) == ("id", Code.RANGE)

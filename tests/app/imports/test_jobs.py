@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
 
 from app.ingest import blobs, claims, crew, jobs, progress
 from app.ingest.claims import LostError
@@ -370,3 +371,25 @@ def test_forgetting_happens_before_the_change_is_visible(desk: Desk, stage: Stag
     desk.sent(f"id,user_id,short_code,original_url\n{url['id']},{url['user_id']},,https://example.org/new\n", "urls")
     desk.work(replace(desk.importer, forget=forget))
     assert [(set(codes), target) for codes, target in seen] == [({url["short_code"]}, TARGET)]
+
+
+def test_rows_are_counted_by_what_became_of_them_and_those_of_a_dry_run_are_not(desk: Desk) -> None:
+    def counted() -> dict[str, float]:
+        found = {name: REGISTRY.get_sample_value("app_import_rows_total", {"kind": "users", "outcome": name}) for name in COUNTS}
+        return {name: number or 0.0 for name, number in found.items()}
+
+    desk.done(USERS + users(1, 3))
+    before = counted()
+    desk.done(USERS + users(2, 7) + BAD, dry_run="true")
+    desk.done(USERS + users(2, 7) + BAD)
+    after = counted()
+    assert {name: after[name] - before[name] for name in COUNTS} == {
+        "inserted": 4, "updated": 0, "unchanged": 2, "duplicate": 0, "rejected": 1,
+    }  # fmt: skip
+
+
+def test_after_the_largest_id_of_a_file_the_service_still_has_ids_to_give(desk: Desk) -> None:
+    desk.done("id,username,email\n2000000000,last,last@example.com\n2000000001,beyond,beyond@example.com\n")
+    assert desk.rows("SELECT id FROM users") == [(2_000_000_000,)]
+    answer = desk.client.post("/users", json={"username": "next", "email": "next@example.com"})
+    assert (answer.status_code, answer.get_json()["id"]) == (201, 2_000_000_001)

@@ -21,7 +21,7 @@ from app.lag import Lag, served
 from app.services import Services
 from app.settings import Settings
 from app.telemetry import exposition, folder
-from app.telemetry.metrics import count_import, observe_import_batch
+from app.telemetry.metrics import IMPORT_BATCH, count_import
 from tests.app.conftest import MakeApp
 from tests.app.running import Replica, free_port
 from tests.app.stage import Stage
@@ -125,7 +125,7 @@ def test_imports_are_counted_by_what_became_of_their_rows() -> None:
     rows = Growth("app_import_rows_total", kind="users", outcome="rejected")
     batches = Growth("app_import_batch_seconds_count", kind="users")
     count_import("users", "rejected", 7)
-    observe_import_batch("users", 0.2)
+    IMPORT_BATCH.labels("users").observe(0.2)
     assert (rows(), batches()) == (7, 1)
 
 
