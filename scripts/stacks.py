@@ -19,8 +19,13 @@ PRODBREAKER = str(PROJECT / ".venv/bin/prodbreaker")
 APPLICATION, CONTROLLER = "shop", "prodbreaker"
 FOLDER = PROJECT / ".state"
 # Names of secrets, not their values. The password stays in .state when the rest goes, as the database that knows it does.
-TOKEN, PASSWORD, EXEMPTION = "prodbreaker_token", "postgres_password", "rate_limit_exemption"
-SECRETS = {TOKEN: "the API's token", PASSWORD: "the database's password", EXEMPTION: "the key that lifts nginx's rate limit"}
+TOKEN, PASSWORD, EXEMPTION, OPS = "prodbreaker_token", "postgres_password", "rate_limit_exemption", "ops_token"
+SECRETS = {
+    TOKEN: "the API's token",
+    PASSWORD: "the database's password",
+    EXEMPTION: "the key that lifts nginx's rate limit",
+    OPS: "what the application's /logs asks for",
+}
 TOKEN_FILE = FOLDER / TOKEN
 DATABASE_VOLUME = "shop_postgres-data"
 _GIVE = """
@@ -136,7 +141,7 @@ def remove(made: Made, *, patience: float = 60.0) -> None:
     for secret in made.secrets:
         if engine_api.get(f"/secrets/{secret}")[0] == 200:
             run("docker", "secret", "rm", secret, timeout=30)
-    for name in (TOKEN, EXEMPTION):
+    for name in (TOKEN, EXEMPTION, OPS):
         (FOLDER / name).unlink(missing_ok=True)
     made.stacks, made.secrets = [], []
     made.save()

@@ -175,8 +175,8 @@ def shop(engine: PrivateEngine, tmp_path_factory: pytest.TempPathFactory) -> Ite
     environment = {name: _serve(engine, name.partition("_")[0].lower(), make) for name, make in IMAGES.items()}
     environment["APP_IMAGE"] = _serve(engine, "app", host_images.app)
     key = secrets.token_urlsafe(16)
-    for name, value in (("postgres_password", secrets.token_urlsafe(16)), ("rate_limit_exemption", key)):
-        engine.docker("secret", "create", name, "-", input=value)
+    for name in ("postgres_password", "rate_limit_exemption", "ops_token"):
+        engine.docker("secret", "create", name, "-", input=key if name == "rate_limit_exemption" else secrets.token_urlsafe(16))
     whole = {**engine.client_environment(), **environment}
     made = Shop(engine, Controller(whole, ROOT / "manifests", tmp_path_factory.mktemp("state")), whole, key)
     try:
