@@ -9,6 +9,7 @@ from controller.model.spec import Json
 
 GOING_BACK = "rollback_started"
 UPDATING = frozenset({"updating", GOING_BACK})  # Swarm's updater is at work
+TAKEN_BACK = "update rolled back due to failure"  # how its message begins where nobody else asked it to go back
 ROLLED_BACK = frozenset({GOING_BACK, "rollback_paused", "rollback_completed"})
 
 

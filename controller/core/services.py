@@ -15,7 +15,7 @@ from controller.core.contents import Versions
 from controller.core.diff import Difference, difference
 from controller.core.images import REFERENCE_LABEL, Choice, Resolve, choose_image
 from controller.core.preflight import objection
-from controller.core.replicas import GOING_BACK, UPDATING
+from controller.core.replicas import GOING_BACK, TAKEN_BACK, UPDATING
 from controller.core.revisions import REVISION_LABEL, digest_of
 from controller.core.rollout import Standing, is_undone, standing
 from controller.core.values import Context
@@ -208,7 +208,11 @@ def _held(wanted: DesiredService, reason: Reason, live: Json, found: Difference,
         return _notice(wanted, Reason.DRIFT_IGNORED, "differs, and its drift is ignored", found)
     if reason is Reason.DRIFT and wanted.policy.drift is DriftMode.REPORT:
         return _notice(wanted, Reason.DRIFT_REPORTED, "differs, and its drift is only reported", found)
-    state = (live.get("UpdateStatus") or {}).get("State", "")
+    status = live.get("UpdateStatus") or {}
+    state = status.get("State", "")
+    # What Swarm found bad itself, it would take back again, once in every deadline for ever.
+    if reason is Reason.DRIFT and state == GOING_BACK and status.get("Message", "").startswith(TAKEN_BACK):
+        return _notice(wanted, Reason.UPDATE_RUNNING, "Swarm's updater goes back from it", found)
     # What goes back by itself, or by somebody's hand, is looked at when it has: it may be what would be written.
     is_left_to_swarm = (reason is Reason.DRIFT and state in UPDATING) or (reason is Reason.ROLLBACK and state == GOING_BACK)
     if is_left_to_swarm and not may_interrupt:

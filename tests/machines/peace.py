@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from controller.core.replicas import TAKEN_BACK
 from controller.model.revision import RevisionState
 from controller.model.status import Health, ServiceStatus, Sync
 from controller.simulator.records import Service
@@ -81,6 +82,9 @@ def _service(ground: Ground, key: str, status: ServiceStatus) -> str:
     is_held = "held since" in status.message
     if is_held:
         return "" if status.sync is Sync.OUT_OF_SYNC else "it is held and called synced"
+    if "goes back from it" in status.message:  # Swarm found it bad itself, and what it goes back to does not come up
+        is_so = live is not None and live.update_status and live.update_status.message.startswith(TAKEN_BACK)
+        return "" if is_so and status.sync is Sync.OUT_OF_SYNC else "Swarm does not go back from it"
     if live is None:  # what is refused, and has nothing in its place, is not made anew
         return "" if "nothing earlier was stable" in status.message else "is not there"
     if why := _accounted_for(ground, key, live, status):

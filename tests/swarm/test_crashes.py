@@ -76,8 +76,10 @@ def test_a_controller_killed_in_the_middle_of_a_deployment_is_made_good_by_the_n
     stage.proxy.before = None
     stage.controller.start()
     _wait_for_deployment(stage)
-    done = Counter(call for call in stage.writes() if call.startswith("create") and not call.endswith(")"))
-    assert {f"create service shop_{name}" for name in ("web", "api")} <= set(done)
+    creates = [call for call in stage.writes() if call.startswith("create")]
+    done = Counter(call for call in creates if not call.endswith(")"))
+    # The first controller's end may be seen before the engine's answer, which nobody has then.
+    assert {f"create service shop_{name}" for name in ("web", "api")} <= {call.removesuffix(" (None)") for call in creates}
     assert set(done.values()) == {1}, "an object was made twice"
     with stage.untouched("web", "api"):
         assert stage.stays_quiet(seconds=2)

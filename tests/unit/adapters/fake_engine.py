@@ -86,6 +86,7 @@ class FakeEngine:
     def __post_init__(self) -> None:
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
+        self.left = threading.Event()  # set when an answer has ended its connection
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(self.socket_path))
         self._listener.listen()
@@ -135,6 +136,7 @@ class FakeEngine:
                     answer = self.version if asked.path == "/version" else self.answers.pop(0)
                     if not answer(connection):
                         connection.shutdown(socket.SHUT_RDWR)
+                        self.left.set()
                         return
             except OSError:
                 return

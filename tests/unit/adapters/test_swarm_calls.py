@@ -242,6 +242,7 @@ async def test_a_connection_that_the_engine_left_is_not_written_on(
     swarm = make_swarm(workers=1)
     engine.says(reply(200, [], cut=len("[]")), reply(201, {"ID": "s1"}))
     await swarm.list_objects(ObjectKind.NODE)
+    assert engine.left.wait(5)  # the loop stands still meanwhile: nobody has told the adapter of the end
 
     assert await swarm.create(ObjectKind.SERVICE, SERVICE) == "s1"
 

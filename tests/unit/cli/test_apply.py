@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -197,6 +198,15 @@ def test_a_warning_on_a_terminal_does_not_follow_the_living_line(capsys: pytest.
     assert captured.err.startswith("shop_web: shop_db did not become healthy")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """As in a terminal: what a shell starts in the background ignores the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_the_wait_and_leaves_what_was_written(desk: Desk) -> None:
     desk.swarm(lambda: desk.sim.images.update({"broken:1": CRASHING}))
     desk.declare(BROKEN)

@@ -12,7 +12,7 @@ from controller.core.planner import Options, ServicePlanner, in_dependency_order
 from controller.core.revisions import REVISION_LABEL
 from controller.core.state import STATE_NAME
 from controller.model.observation import Knowledge, ResolvedImage, Snapshot
-from controller.model.plan import Reason, Restart
+from controller.model.plan import Action, Notice, Reason, Restart
 from controller.model.policy import DriftMode, ServicePolicy, StackPolicy
 from controller.model.spec import IMAGE_LABEL, STACK_LABEL, DesiredStack
 from tests.support.specs import (
@@ -28,6 +28,7 @@ from tests.support.specs import (
 )
 from tests.unit.core.planning import (
     CONFIG,
+    KNOWN,
     NETWORK,
     NEVER,
     SECRET,
@@ -222,6 +223,18 @@ def test_drift_waits_while_swarms_updater_is_at_work_and_an_edit_does_not(state:
 
     assert held(stack(service()), snapshot(of_docker(DRIFTED, **status))) is Reason.UPDATE_RUNNING
     assert only(plan(stack(service()), snapshot(of_docker(edited, **status)))).reason is Reason.EDITED
+
+
+def test_drift_that_swarm_itself_went_back_to_is_left_alone_however_long_that_takes() -> None:
+    def planned(message: str) -> tuple[Action | None, Notice | None]:
+        seen = snapshot(of_docker(DRIFTED, UpdateStatus={"State": "rollback_started", "Message": message}))
+        desired = stack(service())
+        return ServicePlanner(desired, seen, KNOWN, NEVER).plan(desired.services["web"], may_interrupt=True)
+
+    action, notice = planned("update rolled back due to failure or early termination of task x")
+    assert (action, notice and notice.message) == (None, "Swarm's updater goes back from it")
+    action, notice = planned("manually requested rollback")
+    assert (action and action.reason, notice) == (Reason.DRIFT, None)
 
 
 @pytest.mark.parametrize("state", ["completed", "paused", "rollback_completed", "rollback_paused", ""])
