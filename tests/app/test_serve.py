@@ -145,7 +145,7 @@ def test_a_request_in_hand_is_answered_before_the_end_and_new_ones_are_refused(
 
 def test_a_client_that_trickles_its_head_is_cut_off_and_one_that_stops_in_its_body_too(make_replica: Make) -> None:
     """Each of four threads is held by one of them; other clients are answered again within the limits."""
-    replica = make_replica(APP_WORKERS="1", APP_THREADS="4", APP_CLIENT_SECONDS="2")
+    replica = make_replica(APP_WORKERS="1", APP_THREADS="4", APP_CLIENT_SECONDS="4")
     ending = threading.Event()
 
     def trickle(address: tuple[str, int]) -> None:
@@ -157,10 +157,10 @@ def test_a_client_that_trickles_its_head_is_cut_off_and_one_that_stops_in_its_bo
     crew = [threading.Thread(target=trickle, args=(("127.0.0.1", replica.port),)) for _ in range(4)]
     for member in crew:
         member.start()
+    time.sleep(0.5)
+    assert replica.status("GET", "/livez", timeout=1) is None  # every thread is taken
+    assert wait_until(lambda: replica.status("GET", "/livez") == 200, seconds=END)
     with closing(socket.create_connection(("127.0.0.1", replica.port))) as halting:
-        time.sleep(0.5)
-        assert replica.status("GET", "/livez", timeout=1) is None  # every thread is taken
-        assert wait_until(lambda: replica.status("GET", "/livez") == 200, seconds=END)
         halting.sendall(b"POST /users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{")
         halting.settimeout(ANSWER)
         assert halting.recv(100).startswith(b"HTTP/1.1 400 ")
