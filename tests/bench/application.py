@@ -6,13 +6,15 @@ import sys
 
 from tests.bench import empty_view, promise
 from tests.bench.importing import ROWS, Imports
-from tests.bench.promise import Measurement
+from tests.bench.promise import Finding, Measurement
 from tests.bench.scene import Scene
-from tests.bench.served import CODE, is_missing, seconds_per_thousand, site
+from tests.bench.served import CODE, is_missing, seconds_per_thousand, site, visited
 from tests.bench.stats import interleaved
 
+USERS = 500
 SECONDS = 2  # of load, for each sample
 APPLICATION = "tests.bench.empty_view:with_empty_view()"
+SERVICE = "app:create_app()"
 BARE = "tests.bench.empty_view:bare()"
 
 
@@ -70,6 +72,24 @@ def balancer(scene: Scene) -> Measurement:
         pairs = interleaved(scene.pairs, lambda: time_of(through), lambda: time_of(direct))
     text = "1,000 redirects through nginx ≤ 1.11 x straight to gunicorn, 50 connections"
     return Measurement((promise.median_ratio("nginx", text, pairs, 1 / 0.9),), _samples(pairs), {})
+
+
+def visitors(scene: Scene) -> Measurement:
+    """The scenario of tests/load by locust, through nginx to one replica: 500 visitors who think for a second."""
+    if missing := is_missing("redis-server", "nginx"):
+        return _skipped("load", missing)
+    with site() as started:
+        started.seed()
+        address = started.nginx(started.gunicorn(SERVICE))
+        asked, failed, p95 = visited(address, users=USERS, seconds=6 * scene.pairs)
+    text = f"p95 of a request of {USERS} visitors who think for a second ≤ 100 ms"
+    findings = (
+        Finding("load", text, f"{asked} requests", "", p95, None, 0.1, "s", p95),
+        Finding(
+            "load", f"requests of these {USERS} that failed: 0", f"{failed} of {asked}", "", failed, None, 0, "requests", failed
+        ),
+    )
+    return Measurement(findings, {"p95": [p95]}, {})
 
 
 def _skipped(row: str, missing: str) -> Measurement:

@@ -30,7 +30,8 @@ controller's write, and Swarm is given twice that time.
 
 The application's rows need no engine. An import begins with the file in the database, as an upload leaves it, and ends with the
 job; COPY has the good rows in a file, and both begin with empty tables of the same indexes after a checkpoint. Redirects and
-empty views are answered by the service's own gunicorn configuration; wrk asks on loopback without a pause.
+empty views are answered by the service's own gunicorn configuration; wrk asks on loopback without a pause. The load is the
+scenario of tests/load, made by locust on the same host, through nginx to one replica.
 """
 
 

@@ -168,6 +168,7 @@ ROWS: dict[str, Callable[[Scene], Measurement]] = {
     "import": application.import_rows,
     "redirect": application.redirect,
     "nginx": application.balancer,
+    "load": application.visitors,
 }
 
 

@@ -20,6 +20,7 @@ import psycopg
 
 from app.store.connection import connect
 from app.store.migrate import migrate
+from app.store.seed import seed
 from tests.bench.scene import CommandFailedError
 from tests.support.controller import ROOT
 from tests.support.postgres import PostgresServer
@@ -30,6 +31,7 @@ CODE = "abc123"
 KEY = "bench-0123456789"
 _WRITABLE = "/tmp/"  # noqa: S108 - where nginx writes in its container
 _MEMORY = "/dev/shm"  # noqa: S108 - and there that is a tmpfs
+_VISITS = re.compile(r"^all +(\d+) +(\d+) +\d+ +(\d+) +\d+$", re.MULTILINE)
 _REQUESTS = re.compile(r"(\d+) requests in ([\d.]+)(ms|s|m),")
 
 
@@ -54,6 +56,13 @@ class Site:
         redis.start()
         self._ends.callback(redis.kill)
         self._env = {"DATABASE_URL": postgres.url, "REDIS_URL": redis.url, "APP_CACHE_SECONDS": "3600", "APP_METRICS_PORT": "0"}
+
+    def seed(self) -> None:
+        """The sample data, for a load that follows many codes."""
+        with closing(connect(self._env["DATABASE_URL"], statement_seconds=30, name="bench")) as connection:
+            connection.execute("TRUNCATE users, urls, events RESTART IDENTITY")
+            connection.commit()
+            seed(connection)
 
     def gunicorn(self, factory: str) -> str:
         """The address of this application, in the service's own configuration."""
@@ -128,6 +137,24 @@ def seconds_per_thousand(address: str, *, connections: int, seconds: int) -> flo
     if found is None or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise CommandFailedError(f"wrk: {(done.stderr or done.stdout)[-500:]}")
     return float(found[2]) * {"ms": 0.001, "s": 1, "m": 60}[found[3]] / int(found[1]) * 1000
+
+
+def visited(address: str, *, users: int, seconds: int) -> tuple[int, int, float]:
+    """Requests, failures, and their p95 in seconds of the scenario in tests/load. Raises CommandFailedError."""
+    command = [sys.executable, "-m", "tests.load", "--url", address, "--users", str(users), "--seconds", str(seconds)]
+    done = subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "LOAD_EXEMPTION": KEY},
+        timeout=seconds + 60,
+    )
+    found = _VISITS.search(done.stdout)
+    if found is None:
+        raise CommandFailedError(f"tests.load: {(done.stderr or done.stdout)[-500:]}")
+    return int(found[1]), int(found[2]), float(found[3]) / 1000
 
 
 def _free_port() -> int:
