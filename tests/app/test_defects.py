@@ -22,7 +22,7 @@ from app.api.logs import MOST_LINES
 from app.services import Services
 from app.settings import Settings
 from app.store.pool import Pool
-from app.telemetry.ring import RING
+from app.telemetry.ring import Ring
 from tests.app.conftest import MakeApp
 from tests.app.running import PROJECT
 from tests.app.test_contract import assert_refused
@@ -116,12 +116,15 @@ def test_a_file_that_is_sent_again_changes_nothing(client: FlaskClient) -> None:
     assert client.get("/users").get_json() == before
 
 
-def test_logs_are_for_who_has_the_token_and_never_more_than_a_thousand_lines(make_app: MakeApp) -> None:
+def test_logs_are_for_who_has_the_token_and_never_more_than_a_thousand_lines(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.telemetry.ring.RING", ring := Ring())
     client = make_app(APP_OPS_TOKEN=TOKEN).test_client()
     for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
         assert_refused(client.get("/logs", headers=given), 401)
     for number in range(MOST_LINES + 1):
-        RING.write(json.dumps({"ts": str(number)}))
+        ring.write(json.dumps({"ts": str(number)}))
     answer = client.get("/logs?lines=100000", headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == 200
     assert len(answer.get_json()["lines"]) == MOST_LINES
