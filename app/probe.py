@@ -5,8 +5,8 @@ import sys
 
 
 def is_alive(port: int) -> bool:
-    """Whether the service on this port of the container answers 200. Raises OSError when nothing answers within a second."""
-    with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+    """Whether the service on this port of the container answers 200. Raises OSError when nothing answers within five seconds."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
         connection.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
         return b" 200 " in connection.recv(64)
 

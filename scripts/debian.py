@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from scripts.console import Progress, Refusal
-from scripts.shell import LOG, STATE, environment, run
+from scripts.shell import LOG, STATE, archive, environment, run
 from scripts.shell import build as build_image
 
 SUITE = "bookworm"
@@ -40,9 +40,9 @@ def build_root(tag: str, progress: Progress) -> None:
 
 
 def build(recipe: str, tag: str, root: str) -> None:
-    """Build `scripts/debian/RECIPE.Dockerfile` on the image `root`."""
-    text = (RECIPES / f"{recipe}.Dockerfile").read_bytes()
-    build_image(tag, text, "--build-arg", f"BASE={root}")
+    """Build `scripts/debian/RECIPE.Dockerfile` on the image `root`; it may copy its neighbours that are called RECIPE.…"""
+    files = {path.name: path.read_bytes() for path in RECIPES.glob(f"{recipe}.*")}
+    build_image(tag, archive(files), "--file", f"{recipe}.Dockerfile", "--build-arg", f"BASE={root}")
 
 
 def sources(listed: str) -> str:

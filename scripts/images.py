@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
-import tarfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,11 +11,11 @@ from pathlib import Path
 
 from scripts import debian, engine, engine_api, packages, registry
 from scripts.console import Progress
-from scripts.shell import PROJECT, attempt, build, environment, run
+from scripts.shell import PROJECT, archive, attempt, build, environment, run
 from scripts.state import Made
 
 # Recipe below scripts/debian -> the usual name, as the Dockerfiles and the manifests have it.
-BASES = {"python": "python:3.11-slim-bookworm", "redis": "redis:7", "nginx": "nginx:1.22"}
+BASES = {"python": "python:3.11-slim-bookworm", "postgres": "postgres:15", "redis": "redis:7", "nginx": "nginx:1.22"}
 STAGE_LABEL = "prodbreaker.stage"  # what the Dockerfiles leave behind carries it
 _VERSION = re.compile(r'^__version__ = "(.+)"', re.MULTILINE)
 
@@ -27,6 +25,7 @@ class Images:
     """The names by which everything is to be had on this host."""
 
     python: str
+    postgres: str
     redis: str
     nginx: str
     app: str = ""
@@ -35,7 +34,8 @@ class Images:
     def variables(self) -> dict[str, str]:
         """What the manifests interpolate."""
         return {
-            "APP_IMAGE": self.app, "CONTROLLER_IMAGE": self.controller, "NGINX_IMAGE": self.nginx, "REDIS_IMAGE": self.redis,
+            "APP_IMAGE": self.app, "CONTROLLER_IMAGE": self.controller, "NGINX_IMAGE": self.nginx,
+            "POSTGRES_IMAGE": self.postgres, "REDIS_IMAGE": self.redis,
         }  # fmt: skip
 
 
@@ -100,17 +100,6 @@ def sources(folder: str) -> dict[str, bytes]:
     paths = [PROJECT / name for name in ("pyproject.toml", "uv.lock", f"Dockerfile.{folder}")]
     paths += [path for path in (PROJECT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return {str(path.relative_to(PROJECT)): path.read_bytes() for path in paths}
-
-
-def archive(files: Mapping[str, bytes]) -> bytes:
-    """The files as a tar that is the same for the same contents, readable by everyone."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for path, content in sorted(files.items()):
-            entry = tarfile.TarInfo(path)
-            entry.size, entry.mode = len(content), 0o644
-            tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 def _pullable(name: str) -> bool:

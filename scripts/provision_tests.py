@@ -13,7 +13,7 @@ from scripts.state import load
 
 PACKAGES = (
     "busybox-static", "curl", "debian-archive-keyring", "debootstrap", "docker-registry", "iproute2", "iptables", "nginx",
-    "prometheus", "redis-server", "util-linux",
+    "postgresql", "prometheus", "redis-server", "util-linux", "wrk",
 )  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -79,6 +81,17 @@ def build(tag: str, context: bytes, *options: str) -> None:
     names = [name for word in ("http_proxy", "https_proxy", "no_proxy") for name in (word, word.upper()) if name in os.environ]
     proxies = [word for name in names for word in ("--build-arg", name)]
     run("docker", "build", "--network", "host", *proxies, *options, "--tag", tag, "-", stdin=context, timeout=900)
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """The files as a tar that is the same for the same contents, readable by everyone."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path, content in sorted(files.items()):
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mode = len(content), 0o644
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
 
 
 def last_line(output: bytes) -> str:

@@ -17,8 +17,22 @@ from scripts.state import Made
 
 PRODBREAKER = str(PROJECT / ".venv/bin/prodbreaker")
 APPLICATION, CONTROLLER = "shop", "prodbreaker"
-TOKEN = "prodbreaker_token"  # noqa: S105 - the secret's name, not its value
-TOKEN_FILE = PROJECT / ".state" / TOKEN
+FOLDER = PROJECT / ".state"
+# Names of secrets, not their values. The password stays in .state when the rest goes, as the database that knows it does.
+TOKEN, PASSWORD, EXEMPTION, OPS = "prodbreaker_token", "postgres_password", "rate_limit_exemption", "ops_token"
+SECRETS = {
+    TOKEN: "the API's token",
+    PASSWORD: "the database's password",
+    EXEMPTION: "the key that lifts nginx's rate limit",
+    OPS: "what the application's /logs asks for",
+}
+TOKEN_FILE = FOLDER / TOKEN
+DATABASE_VOLUME = "shop_postgres-data"
+_GIVE = """
+[ -s "$PGDATA/PG_VERSION" ] || exit 0
+read -r password || [ -n "$password" ]
+echo "ALTER ROLE shop PASSWORD '$password'" | postgres --single -D "$PGDATA" shop
+"""
 PORTS = {APPLICATION: 8080, CONTROLLER: 8900}
 PAGES = {APPLICATION: "http://127.0.0.1:8080/readyz", CONTROLLER: "http://127.0.0.1:8900/readyz"}
 PATIENCE = 240.0  # seconds for all replicas to be healthy: images are pulled, three healthchecks in a row are passed
@@ -35,16 +49,31 @@ def order(*, controller_runs: bool) -> list[str]:
     return [CONTROLLER, APPLICATION] if controller_runs else [APPLICATION, CONTROLLER]
 
 
-def ensure_token(made: Made, progress: Progress) -> None:
-    """End with the secret that holds the API's token; the token is kept in .state, readable by root alone."""
+def ensure_secrets(made: Made, postgres: str, progress: Progress) -> None:
+    """End with the secrets that the stacks name, each kept in .state, readable by root alone; `postgres` names the image."""
     status, found = engine_api.get("/secrets")
-    if status == 200 and any(secret["Spec"]["Name"] == TOKEN for secret in found):
-        return
-    progress.change(f"making the API's token ({TOKEN_FILE})")
-    TOKEN_FILE.touch(mode=0o600)
-    TOKEN_FILE.write_text(secrets.token_urlsafe(32))
-    made.secrets.append(run("docker", "secret", "create", TOKEN, str(TOKEN_FILE), timeout=30))
-    made.save()
+    present = {secret["Spec"]["Name"] for secret in found} if status == 200 else set()
+    for name, what in SECRETS.items():
+        if name in present:
+            continue
+        file = FOLDER / name
+        progress.change(f"making {what} ({file})")
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_urlsafe(32))
+        made.secrets.append(run("docker", "secret", "create", name, str(file), timeout=30))
+        made.save()
+        if name == PASSWORD and engine_api.get(f"/volumes/{DATABASE_VOLUME}")[0] == 200:
+            _give_password(postgres, file.read_bytes(), progress)
+
+
+def _give_password(image: str, password: bytes, progress: Progress) -> None:
+    """Make the database of an earlier stack, which may know another password, take this one; the server does not run."""
+    progress.change(f"giving the password to the database that is in the volume {DATABASE_VOLUME} already")
+    run(
+        "docker", "run", "--rm", "--interactive", "--network", "none", "--user", "999:999", "--entrypoint", "sh",
+        "--volume", f"{DATABASE_VOLUME}:/var/lib/postgresql/data", image, "-c", _GIVE, stdin=password, timeout=120,
+    )  # fmt: skip
 
 
 def ensure(made: Made, names: Mapping[str, str], progress: Progress) -> None:
@@ -112,7 +141,8 @@ def remove(made: Made, *, patience: float = 60.0) -> None:
     for secret in made.secrets:
         if engine_api.get(f"/secrets/{secret}")[0] == 200:
             run("docker", "secret", "rm", secret, timeout=30)
-    TOKEN_FILE.unlink(missing_ok=True)
+    for name in (TOKEN, EXEMPTION, OPS):
+        (FOLDER / name).unlink(missing_ok=True)
     made.stacks, made.secrets = [], []
     made.save()
 

@@ -50,7 +50,7 @@ def _up() -> Progress:
     with progress.step("Images"):
         names = images.ensure_ours(made, images.ensure_bases(made, at, progress), at, progress)
     with progress.step("Stacks"):
-        stacks.ensure_token(made, progress)
+        stacks.ensure_secrets(made, names.postgres, progress)
         stacks.ensure(made, stacks.variables(names.variables()), progress)
     return progress
 

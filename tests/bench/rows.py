@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from tests.bench import promise, rollbacks
+from tests.bench import application, promise, rollbacks
 from tests.bench.promise import Measurement
 from tests.bench.scene import MANY, PRODBREAKER, STACK, CommandFailedError, Scene
 from tests.bench.stats import interleaved
@@ -165,6 +165,10 @@ ROWS: dict[str, Callable[[Scene], Measurement]] = {
     "rollback-late": rollbacks.late,
     "rollback-stuck": rollbacks.stuck,
     "rollback-errors": rollbacks.errors,
+    "import": application.import_rows,
+    "redirect": application.redirect,
+    "nginx": application.balancer,
+    "load": application.visitors,
 }
 
 

@@ -141,7 +141,7 @@ def test_an_update_told_to_continue_ends_complete_and_broken(swarm: Target) -> N
     slow = {"RestartPolicy": {"Delay": 60 * SECOND}}
     swarm.update(swarm.spec("s", replicas=2, args=["false"], UpdateConfig=update, template=slow))
     swarm.wait_for_state("s", "completed")
-    assert _ids(swarm, "s") == set()
+    swarm.wait(lambda: _ids(swarm, "s"), lambda ids: ids == set())
 
 
 def test_failures_within_the_ratio_are_borne(swarm: Target) -> None:

@@ -8,8 +8,10 @@ import re
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 # Process 1 has no default signal handlers: without the trap every stop would take the whole grace period.
 HOLD_SCRIPT = """#!/bin/sh
@@ -59,7 +61,7 @@ def tiny_root() -> bytes:
     """A tar with busybox, a link for each of its applets and the HOLD script. Raises MissingProgramError."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        _add_busybox(tar)
+        add_busybox(tar)
     return buffer.getvalue()
 
 
@@ -72,14 +74,15 @@ def nginx_root() -> bytes:
     listed = subprocess.run(["ldd", program], check=True, capture_output=True, text=True).stdout
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        _add_busybox(tar)
+        add_busybox(tar)
         for path in (program, *re.findall(r"(/\S+) \(0x", listed)):
             _add(tar, path.lstrip("/"), Path(path).read_bytes(), mode=0o755)
         _add(tar, SERVE.lstrip("/"), SERVE_SCRIPT.encode(), mode=0o755)
     return buffer.getvalue()
 
 
-def _add_busybox(tar: tarfile.TarFile) -> None:
+def add_busybox(tar: tarfile.TarFile, *, users: Mapping[str, int] = MappingProxyType({"root": 0, "nobody": 65534})) -> None:
+    """busybox with a link for each applet, and the users. Raises MissingProgramError."""
     found = shutil.which("busybox")
     if found is None:
         raise MissingProgramError("busybox is not installed: apt-get install busybox-static")
@@ -90,8 +93,8 @@ def _add_busybox(tar: tarfile.TarFile) -> None:
         tar.addfile(entry)
     _add(tar, "bin/busybox", Path(found).read_bytes(), mode=0o755)
     _add(tar, HOLD.lstrip("/"), HOLD_SCRIPT.encode(), mode=0o755)
-    _add(tar, "etc/passwd", b"root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", mode=0o644)
-    _add(tar, "etc/group", b"root:x:0:\n", mode=0o644)
+    _add(tar, "etc/passwd", "".join(f"{name}:x:{id}:{id}::/:/bin/sh\n" for name, id in users.items()).encode(), mode=0o644)
+    _add(tar, "etc/group", "".join(f"{name}:x:{id}:\n" for name, id in users.items()).encode(), mode=0o644)
     for applet in sorted({*applets} - {"busybox"}):
         link = tarfile.TarInfo(f"bin/{applet}")
         link.type, link.linkname = tarfile.SYMTYPE, "busybox"

@@ -158,7 +158,8 @@ def _play(course: Course, trial: Trial) -> None:
         (trial.manifests / MOUNTED).write_text("FAULT=crash\n")
         course.rounds.append(_edited(course, trial, version, back_to="v1"))
         (trial.manifests / MOUNTED).write_text("")
-        trial.wait(lambda: trial.sight().is_complete(*course.cases), "that all replicas run")
+        # Swarm counts a replica as running before that has read the file: one that reads the next round's word would crash.
+        trial.wait(lambda: trial.sight().is_complete(*course.cases), "that all replicas run and stay", hold=PROVEN_SECONDS)
     course.quiet = trial.quiet(QUIET_SECONDS)
     trial.controller.stop()
     trial.controller.start()

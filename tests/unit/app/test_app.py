@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from app.access_log import JsonFormatter
-from tests.unit.app.conftest import RedisServer
+from tests.support.redis_server import RedisServer
 
 
 def lines(captured: str) -> list[dict[str, object]]:
@@ -68,7 +68,7 @@ def test_readyz_names_redis_when_it_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "error"), [("GET", "/nowhere", 404, "Not Found"), ("POST", "/", 405, "Method Not Allowed")]
+    ("method", "path", "status", "error"), [("GET", "/no/where", 404, "Not Found"), ("POST", "/", 405, "Method Not Allowed")]
 )
 def test_a_refused_request_is_answered_in_json(client: FlaskClient, method: str, path: str, status: int, error: str) -> None:
     answer = client.open(path, method=method)
@@ -79,7 +79,7 @@ def test_a_refused_request_is_answered_in_json(client: FlaskClient, method: str,
 
 
 def with_a_fault(app: Flask) -> FlaskClient:
-    @app.get("/fault")
+    @app.get("/a/fault")
     def fault() -> str:
         raise RuntimeError("the secret of the house")
 
@@ -87,7 +87,7 @@ def with_a_fault(app: Flask) -> FlaskClient:
 
 
 def test_a_fault_is_answered_without_its_details_and_logged_with_them(capsys: pytest.CaptureFixture[str]) -> None:
-    answer = with_a_fault(create_app({})).get("/fault", headers={"X-Request-ID": "caller-chosen-1"})
+    answer = with_a_fault(create_app({})).get("/a/fault", headers={"X-Request-ID": "caller-chosen-1"})
     assert answer.status_code == 500
     assert answer.get_json()["error"] == "Internal Server Error"
     assert "secret" not in answer.text
@@ -99,7 +99,7 @@ def test_a_fault_is_answered_without_its_details_and_logged_with_them(capsys: py
 def test_a_request_leaves_one_line_with_its_route_never_its_path(capsys: pytest.CaptureFixture[str]) -> None:
     app = create_app({"APP_VERSION": "1.2.3", "APP_REPLICA": "2", "REDIS_URL": "redis://127.0.0.1:1/0"}).test_client()
     answers = [app.get("/readyz"), app.get("/some/path?token=abc")]
-    ready, unmatched = lines(capsys.readouterr().out)
+    ready, unmatched = (line for line in lines(capsys.readouterr().out) if line["event"] == "request")
     assert (ready["route"], ready["status"], ready["method"], ready["level"]) == ("/readyz", 503, "GET", "info")
     assert (ready["version"], ready["replica"]) == ("1.2.3", "2")
     assert (unmatched["route"], unmatched["status"]) == ("unmatched", 404)

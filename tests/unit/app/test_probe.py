@@ -68,4 +68,4 @@ def test_the_healthcheck_asks_the_applications_port_and_ends_with_its_answer(
         runpy.run_path(str(Path(__file__).parents[3] / "app/probe.py"), run_name="__main__")
 
     assert int(ended.value.code or 0) == code
-    assert asked == [(("127.0.0.1", 8000), 1)]
+    assert asked == [(("127.0.0.1", 8000), 5)]

@@ -32,9 +32,9 @@ def _nothing_to_do(monkeypatch: pytest.MonkeyPatch, made: Made) -> None:
     for name in ("host.check", "host.elevate", "python_env.ensure", "engine.ensure", "swarm.ensure"):
         monkeypatch.setattr(f"scripts.{name}", lambda *_: None)
     monkeypatch.setattr("scripts.registry.ensure", lambda *_: "127.0.0.1:5000")
-    monkeypatch.setattr("scripts.images.ensure_bases", lambda *_: Images("p", "r", "n"))
-    monkeypatch.setattr("scripts.images.ensure_ours", lambda *_: Images("p", "r", "n", "a", "c"))
-    for name in ("ensure_token", "ensure"):
+    monkeypatch.setattr("scripts.images.ensure_bases", lambda *_: Images("python", "postgres", "redis", "nginx"))
+    monkeypatch.setattr("scripts.images.ensure_ours", lambda *_: Images("p", "pg", "r", "n", "a", "c"))
+    for name in ("ensure_secrets", "ensure"):
         monkeypatch.setattr(f"scripts.stacks.{name}", lambda *_: None)
     monkeypatch.setattr("scripts.stacks.variables", dict)
 

@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from scripts import images
+from scripts import images, shell
 from scripts.console import Progress
 from scripts.images import BASES
 from scripts.processes import Daemon
@@ -25,9 +25,10 @@ def test_where_a_registry_is_reached_what_is_missing_is_pulled(fake_host: FakeHo
     reach_a_registry(fake_host)
     fake_host.api["/images/redis:7/json"] = {"Id": "theirs"}
     names = images.ensure_bases(made, AT, progress)
-    assert (names.python, names.redis, names.nginx) == tuple(BASES.values())
-    assert fake_host.ran == ["docker pull --quiet python:3.11-slim-bookworm", "docker pull --quiet nginx:1.22"]
-    assert load(made.path).images == ["python:3.11-slim-bookworm", "nginx:1.22"], "redis:7 was there before"
+    assert (names.python, names.postgres, names.redis, names.nginx) == tuple(BASES.values())
+    pulled = ["python:3.11-slim-bookworm", "postgres:15", "nginx:1.22"]
+    assert fake_host.ran == [f"docker pull --quiet {name}" for name in pulled]
+    assert load(made.path).images == pulled, "redis:7 was there before"
 
 
 def test_one_image_that_cannot_be_had_makes_all_of_them_built(
@@ -39,7 +40,7 @@ def test_one_image_that_cannot_be_had_makes_all_of_them_built(
     monkeypatch.setattr("scripts.debian.build_root", lambda tag, _: fake_host.ran.append(f"debootstrap {tag}"))
     monkeypatch.setattr("scripts.engine.use_mirror", lambda *_: True)
     names = images.ensure_bases(made, AT, progress)
-    assert (names.python, names.redis, names.nginx) == tuple(BASES.values())
+    assert (names.python, names.postgres, names.redis, names.nginx) == tuple(BASES.values())
     assert f"debootstrap {AT}/library/debian:bookworm-slim" in fake_host.ran
     assert {f"docker push {AT}/library/{name}" for name in BASES.values()} <= set(fake_host.ran)
     assert load(made.path).bases_built
@@ -95,8 +96,8 @@ def test_a_context_holds_what_the_dockerfile_copies_and_no_caches() -> None:
 
 def test_an_archive_is_the_same_each_time_and_readable_by_everyone() -> None:
     files = {"b": b"2", ".build/ca.crt": b"1"}
-    assert images.archive(files) == images.archive(dict(reversed(files.items())))
-    with tarfile.open(fileobj=io.BytesIO(images.archive(files))) as tar:
+    assert shell.archive(files) == shell.archive(dict(reversed(files.items())))
+    with tarfile.open(fileobj=io.BytesIO(shell.archive(files))) as tar:
         assert [(entry.name, entry.mode) for entry in tar] == [(".build/ca.crt", 0o644), ("b", 0o644)]
 
 

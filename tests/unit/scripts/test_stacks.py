@@ -90,20 +90,35 @@ def test_a_stack_that_does_not_become_healthy_is_refused_with_what_the_engine_sa
         stacks.wait_until_healthy("shop", progress)
 
 
-def test_the_token_is_made_once_and_read_by_root_alone(
+def test_secrets_are_made_once_and_read_by_root_alone(
     fake_host: FakeHost, made: Made, progress: Progress, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    file = tmp_path / "token"
-    monkeypatch.setattr(stacks, "TOKEN_FILE", file)
+    monkeypatch.setattr(stacks, "FOLDER", tmp_path)
     fake_host.api["/secrets"] = []
     fake_host.printing["docker secret create"] = "id1\n"
-    stacks.ensure_token(made, progress)
-    assert (file.stat().st_mode & 0o777, len(file.read_text())) == (0o600, 43)
-    assert load(made.path).secrets == ["id1"]
-    assert file.read_text() not in " ".join(fake_host.ran)
-    fake_host.api["/secrets"] = [{"Spec": {"Name": "prodbreaker_token"}}]
-    stacks.ensure_token(made, progress)
-    assert len(progress.changes) == 1
+    stacks.ensure_secrets(made, "postgres:15", progress)
+    for name in stacks.SECRETS:
+        file = tmp_path / name
+        assert (file.stat().st_mode & 0o777, len(file.read_text())) == (0o600, 43)
+        assert file.read_text() not in " ".join(fake_host.ran)
+    assert load(made.path).secrets == ["id1"] * len(stacks.SECRETS)
+    fake_host.api["/secrets"] = [{"Spec": {"Name": name}} for name in stacks.SECRETS]
+    stacks.ensure_secrets(made, "postgres:15", progress)
+    assert len(progress.changes) == len(stacks.SECRETS)
+
+
+def test_a_database_that_outlived_its_stack_is_given_the_password_of_the_new_one(
+    fake_host: FakeHost, made: Made, progress: Progress, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(stacks, "FOLDER", tmp_path)
+    (tmp_path / stacks.PASSWORD).write_text("kept")
+    fake_host.api |= {"/secrets": [], f"/volumes/{stacks.DATABASE_VOLUME}": {"Name": stacks.DATABASE_VOLUME}}
+    stacks.ensure_secrets(made, "at/postgres:15", progress)
+    (command,) = [command for command in fake_host.ran if command.startswith("docker run")]
+    assert f"{stacks.DATABASE_VOLUME}:/var/lib/postgresql/data at/postgres:15" in command
+    assert "ALTER ROLE shop" in command
+    assert "kept" not in command
+    assert (tmp_path / stacks.PASSWORD).read_text() == "kept"
 
 
 def test_the_controller_has_gone_altogether_before_the_application_is_removed(
@@ -119,11 +134,16 @@ def test_the_controller_has_gone_altogether_before_the_application_is_removed(
     still_there: list[dict[str, int]] = []
     fake_host.on_run = lambda _: still_there.append(dict(polls))
     monkeypatch.setattr(stacks, "_leftovers", seen)
-    monkeypatch.setattr(stacks, "TOKEN_FILE", tmp_path / "token")
+    monkeypatch.setattr(stacks, "FOLDER", tmp_path)
     monkeypatch.setattr("time.sleep", lambda _: None)
     made.stacks, made.secrets = ["shop", "prodbreaker"], ["id1"]
     fake_host.api["/secrets/id1"] = {}
+    for name in stacks.SECRETS:
+        (tmp_path / name).touch()
     stacks.remove(made)
+    assert [file.name for file in tmp_path.iterdir() if file.name in stacks.SECRETS] == [stacks.PASSWORD], (
+        "its database stays too"
+    )
     assert fake_host.ran == ["docker stack rm prodbreaker", "docker stack rm shop", "docker secret rm id1"]
     assert still_there[1]["prodbreaker"] == 0
     assert (made.stacks, made.secrets) == ([], [])
@@ -132,7 +152,7 @@ def test_the_controller_has_gone_altogether_before_the_application_is_removed(
 def test_a_stack_that_make_up_did_not_make_is_not_removed(
     fake_host: FakeHost, made: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(stacks, "TOKEN_FILE", tmp_path / "token")
+    monkeypatch.setattr(stacks, "FOLDER", tmp_path)
     monkeypatch.setattr(stacks, "_leftovers", lambda _: True)
     stacks.remove(made)
     assert fake_host.ran == []
