@@ -7,10 +7,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from tests.support.clock import FakeClock
 
 pytest.register_assert_rewrite("tests.support.stage")  # its assertions are to show what differs, as those of tests do
+
+# How long an example takes says something about the host. What a host adds (in CI the same examples each time) stays as it is.
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture
