@@ -197,7 +197,7 @@ def test_a_burning_thread_burns_until_the_order_ends() -> None:
     thread = effect._thread
     assert thread
     effect.end()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert not thread.is_alive()
 
 

@@ -63,7 +63,7 @@ def working(env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 def services_of(app: Flask) -> Services:
@@ -180,7 +180,7 @@ def test_a_worker_that_is_told_to_end_ends(env: dict[str, str], postgres: Postgr
     with working(env) as process:
         assert wait_until(lambda: len(arrived(postgres)) == 1, seconds=10)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=5) == 0
+        assert process.wait(timeout=60) == 0
 
 
 def test_the_click_of_a_url_that_is_gone_since_still_arrives(stage: Stage, redis_server: RedisServer) -> None:

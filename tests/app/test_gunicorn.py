@@ -47,7 +47,7 @@ class Gunicorn:
     def ask(self, method: str, path: str, body: dict[str, str] | None = None) -> int | None:
         """The status; None where no answer came."""
         sent = {"Content-Type": "application/json"}
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             try:
                 connection.request(method, path, json.dumps(body) if body else None, sent)
                 with connection.getresponse() as answer:
@@ -59,7 +59,7 @@ class Gunicorn:
     def kill(self) -> None:
         for pid in descendants([self.process.pid]):
             send(pid, signal.SIGKILL)
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def under_load(gunicorn: Gunicorn, method: str, path: str, *, end: signal.Signal
         gunicorn.kill()
     else:
         gunicorn.process.send_signal(end)
-        assert gunicorn.process.wait(timeout=12) == 0
+        assert gunicorn.process.wait(timeout=60) == 0
     ending.set()
     for member in crew:
         member.join()

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from tests.support.unixhttp import UnixConnection
 
 API = "/v1.41"  # the version that every engine in use speaks
-PATIENCE = 60.0  # seconds
+PATIENCE = 120.0  # seconds
 MISSING_IMAGE = "sha256:" + "00" * 32  # that no node has
 SECOND = 1_000_000_000  # in the API's nanoseconds
 

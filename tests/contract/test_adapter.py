@@ -155,7 +155,7 @@ async def test_events_tell_of_what_is_written_after_the_opening(adapter: DockerS
         assert (await anext(stream)).action == "opened"
         service_id = await adapter.create(ObjectKind.SERVICE, swarm.spec("web"))
         await adapter.remove(ObjectKind.SERVICE, service_id)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while [event.action for event in seen if event.object_id == service_id] != ["create", "remove"]:
                 seen.append(await anext(stream))
 
@@ -167,12 +167,12 @@ async def test_events_missed_between_two_streams_are_told_by_the_second(adapter:
     async with contextlib.aclosing(adapter.events()) as stream:
         assert (await anext(stream)).action == "opened"
         await adapter.create(ObjectKind.SERVICE, swarm.spec("before"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (last := await anext(stream)).attributes.get("name") != "before":
                 pass
     missed = await adapter.create(ObjectKind.SERVICE, swarm.spec("between"))
 
-    async with contextlib.aclosing(adapter.events(since_nano=last.time_nano)) as stream, asyncio.timeout(10):
+    async with contextlib.aclosing(adapter.events(since_nano=last.time_nano)) as stream, asyncio.timeout(60):
         while (await anext(stream)).object_id != missed:
             pass
 

@@ -37,7 +37,7 @@ class EventTimes:
 
     def first(self) -> float:
         """Waits for it, if need be."""
-        assert processes.wait_until(lambda: bool(self._times), seconds=10), "no event came"
+        assert processes.wait_until(lambda: bool(self._times), seconds=60), "no event came"
         return self._times[0]
 
     def _read(self) -> None:

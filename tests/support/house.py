@@ -66,7 +66,7 @@ class House:
         return [f"{call.site.operation} {call.site.target}" for call in self.sim.gate.writes()]
 
 
-async def until(condition: Callable[[], object], what: str, *, seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], what: str, *, seconds: float = 60.0) -> None:
     try:
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110 - what is waited for tells nobody

@@ -17,7 +17,7 @@ from tests.support.engine import PrivateEngine
 from tests.support.proxy import Call, Proxy
 
 STACK = "shop"
-CONVERGE_SECONDS = 30.0
+CONVERGE_SECONDS = 90.0  # a limit for hosts that stand still; how fast it is, `make bench` measures
 HOLD_SECONDS = 1.5  # how long nothing more may happen after everything looks well
 OWN_LABELS = "prodbreaker."
 _REFUSALS = 3

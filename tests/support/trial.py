@@ -160,7 +160,7 @@ class Trial:
     def writes(self) -> list[str]:
         return [text for _, text in self.calls()]
 
-    def wait(self, condition: Callable[[], bool], what: str, *, seconds: float = 60.0, hold: float = 0.0) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, *, seconds: float = 120.0, hold: float = 0.0) -> None:
         if not processes.wait_until(condition, seconds=seconds, pause=0.2, hold=hold):
             told = [line for line in self.controller.lines() if line.get("event") != "pass"][-12:]
             raise AssertionError(f"not within {seconds} s: {what}; writes: {self.writes()}; log: {told}")

@@ -150,7 +150,7 @@ def test_a_broken_edit_changes_nothing_and_the_last_good_state_is_still_defended
     good = stage.declared_state()
     with stage.untouched("web", "api"):
         stage.declare(broken)
-        assert stage.controller.wait_for_line(lambda line: "shop.yml" in str(line), seconds=10), "the fault is told"
+        assert stage.controller.wait_for_line(lambda line: "shop.yml" in str(line), seconds=60), "the fault is told"
         assert stage.stays_quiet()
     told = [line for line in stage.controller.lines() if "shop.yml" in str(line) and str(line.get("level", "")).lower() != "info"]
     assert len(told) == 1, "told once"

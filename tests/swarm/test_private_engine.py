@@ -25,7 +25,7 @@ def test_host_mode_ports_answer_on_the_engines_address(fresh_swarm: PrivateEngin
     script = "mkdir -p /www && echo hello >/www/index.html && exec httpd -f -p 80 -h /www"
     port = "mode=host,target=80,published=8085"
     fresh_swarm.docker("service", "create", "--detach", "--name", "web", "--publish", port, image, "sh", "-c", script)
-    assert processes.wait_until(lambda: _running(fresh_swarm, "web") == 1, seconds=20)
+    assert processes.wait_until(lambda: _running(fresh_swarm, "web") == 1, seconds=90)
     with urllib.request.urlopen(f"http://{fresh_swarm.address}:8085/", timeout=5) as answer:
         assert answer.read() == b"hello\n"
 
@@ -39,7 +39,7 @@ def test_a_pushed_image_resolves_to_a_digest_under_its_usual_name(fresh_swarm: P
 def test_a_killed_engine_comes_back_with_its_services(fresh_swarm: PrivateEngine) -> None:
     image = fresh_swarm.push_tiny_image("library/back", "1")
     fresh_swarm.docker("service", "create", "--detach", "--name", "back", "--replicas", "2", image)
-    assert processes.wait_until(lambda: _running(fresh_swarm, "back") == 2, seconds=20)
+    assert processes.wait_until(lambda: _running(fresh_swarm, "back") == 2, seconds=90)
     fresh_swarm.kill()
     fresh_swarm.start()
     assert processes.wait_until(lambda: _running(fresh_swarm, "back") == 2, seconds=60)

@@ -37,7 +37,7 @@ def test_every_request_of_dockers_client_is_seen_with_its_status(fresh_swarm: Pr
 
 def test_an_event_passes_while_its_stream_stays_open(fresh_swarm: PrivateEngine, proxy: Proxy) -> None:
     with socket.socket(socket.AF_UNIX) as stream:
-        stream.settimeout(5)
+        stream.settimeout(30)
         stream.connect(str(proxy.socket))
         stream.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
         assert stream.recv(65536).startswith(b"HTTP/1.1 200")
@@ -77,7 +77,7 @@ def test_the_hook_acts_before_the_engine_does(fresh_swarm: PrivateEngine, proxy:
 
 def test_a_cut_breaks_open_streams_and_later_calls_work(proxy: Proxy) -> None:
     with socket.socket(socket.AF_UNIX) as stream:
-        stream.settimeout(5)
+        stream.settimeout(30)
         stream.connect(str(proxy.socket))
         stream.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
         stream.recv(65536)
@@ -91,7 +91,7 @@ def test_an_engine_that_is_away_looks_like_a_closed_connection(fresh_swarm: Priv
     with pytest.raises(ConnectionError):
         unixhttp.call(proxy.socket, "GET", "/version")
     fresh_swarm.start()
-    assert processes.wait_until(lambda: bool(unixhttp.call(proxy.socket, "GET", "/version")), seconds=5)
+    assert processes.wait_until(lambda: bool(unixhttp.call(proxy.socket, "GET", "/version")), seconds=30)
 
 
 def fresh_swarm_image(engine: PrivateEngine) -> bytes:

@@ -299,7 +299,7 @@ async def test_an_edit_is_told_by_the_watcher_until_it_is_stopped(tmp_path: Path
     folder.mkdir()
     changes = runtime._changes(folder, stop)
     told = asyncio.ensure_future(anext(changes))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not told.done():  # edited until the watch, which starts in a thread, stands
             (folder / "shop.yml").write_text(str(time.monotonic_ns()))
             await asyncio.sleep(0.1)

@@ -100,7 +100,7 @@ def test_an_import_that_a_worker_has_is_waited_for(
     looks = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'app-command'"
     assert wait_until(lambda: desk.rows(looks) == [(1,)], seconds=20)
     desk.client.post(f"{path}/cancel")
-    waiting.join(timeout=20)
+    waiting.join(timeout=60)
     assert ends == [2]
     assert capsys.readouterr().err == f"{file}: the import was cancelled\n"
 
@@ -141,7 +141,7 @@ def test_the_worker_imports_and_ends_when_it_is_told(env: dict[str, str], desk: 
     try:
         assert wait_until(lambda: desk.job(path)["status"] == "done", seconds=60)
         process.terminate()
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 0

@@ -101,7 +101,7 @@ class Worker:
 
     def kill(self) -> None:
         send(self.process.pid, signal.SIGKILL)
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=60)
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_a_postgresql_that_is_killed_again_and_again_makes_no_difference(
         ending.set()
         is_free.set()
         allowed.release(3)
-        at_work.join(timeout=20)
+        at_work.join(timeout=60)
     assert wait_until(lambda: desk.client.get(path).status_code == 200, seconds=20)
     desk.sweep()
     assert desk.state() == whole

@@ -306,7 +306,7 @@ def gunicorn(env: dict[str, str]) -> Iterator[Gunicorn]:
     ids=["with a length", "in chunks"],
 )
 def test_a_client_that_hangs_up_on_gunicorn_leaves_nothing(desk: Desk, gunicorn: Gunicorn, head: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", gunicorn.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", gunicorn.port), timeout=60) as connection:
         connection.sendall(b"POST /imports?kind=users HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n" + head)
         connection.sendall(DATA + b"x" * 1_048_000)
         if b"Length" in head:

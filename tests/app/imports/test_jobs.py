@@ -346,7 +346,7 @@ def test_a_crew_goes_on_after_an_outage_and_ends_when_it_is_told(
         assert wait_until(lambda: desk.job(second)["status"] == "done", seconds=20)
     finally:
         ending.set()
-        at_work.join(timeout=20)
+        at_work.join(timeout=60)
     assert not at_work.is_alive()
 
 

@@ -13,7 +13,7 @@ CONF = PROJECT / "app/gunicorn_conf.py"
 
 def test_gunicorn_accepts_the_settings_and_finds_the_application() -> None:
     command = [sys.executable, "-m", "gunicorn", "--check-config", "--config", str(CONF), "app:create_app()"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
 
 

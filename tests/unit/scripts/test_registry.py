@@ -50,7 +50,7 @@ def test_an_image_that_was_pushed_is_found(made: Made, progress: Progress, tmp_p
         "schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.list.v2+json", "manifests": [],
     })  # fmt: skip
     port = int(at.rpartition(":")[2])
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("PUT", "/v2/library/redis/manifests/7", manifest, {"Content-Type": json.loads(manifest)["mediaType"]})
     answer = connection.getresponse()
     connection.close()
