@@ -15,9 +15,10 @@ import pytest
 from app.cache.clicks import STREAM
 from app.store.connection import connect
 from app.store.seed import seed
-from tests.app.running import PROJECT, Replica
+from tests.app.running import END, PROJECT, Replica
 from tests.load.scenario import NotLoopbackError, Scenario, on_loopback
 from tests.support.postgres import PostgresServer
+from tests.support.processes import wait_until
 from tests.support.redis_server import RedisServer
 
 SCRIPT = PROJECT / "tests/load/shop.js"
@@ -63,13 +64,14 @@ def test_a_threshold_that_is_missed_is_told_and_fails_the_run(
     connection = connect(postgres.url, statement_seconds=30, name="test")
     seed(connection)
     connection.close()
-    replica = make_replica()
+    replica = make_replica(APP_STATEMENT_SECONDS="30", APP_POOL_WAIT_SECONDS="30")
     redis_server.kill()
     postgres.stop()
     missing = load(replica, "--users", "1", "--seconds", "1")
     assert (missing.returncode, missing.stdout) == (1, "")
     assert "has no active URLs" in missing.stderr
     postgres.start()
+    assert wait_until(lambda: replica.status("GET", "/urls") == 200, seconds=END)
     slow = load(replica, "--users", "2", "--seconds", "2", "--p95-ms", "0")
     assert slow.returncode == 1
     assert "p95 is" in slow.stdout
