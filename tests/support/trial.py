@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -64,9 +65,14 @@ class Trial:
         *,
         environment: Mapping[str, str] | None = None,
         counts: MutableMapping[str, float] | None = None,
+        stretch: int = 1,
     ) -> None:
-        """`environment` is the controller's, beside what it needs here; `counts` takes metrics of failed requests."""
-        self.engine, self.folder, self._counts = engine, folder, counts
+        """`environment` is the controller's, beside what it needs here; `counts` takes metrics of failed requests.
+
+        `stretch` multiplies every duration of a manifest, for a host that stands still now and then.
+        """
+        self.engine, self.folder, self._counts, self._stretch = engine, folder, counts, stretch
+        self.proven_seconds = PROVEN_SECONDS * stretch
         self.manifests = folder / "manifests"
         self.manifests.mkdir(parents=True)
         self.image = engine.push_nginx_image()
@@ -85,7 +91,7 @@ class Trial:
         self.load = Load(self.engine.address, PORT, list(services), counts=self._counts)
         self.load.start()
         self.wait(lambda: all(self.pages(name) == {_version(services[name])} for name in services), "the first pages")
-        time.sleep(PROVEN_SECONDS)
+        time.sleep(self.proven_seconds)
 
     def close(self) -> None:
         if self.load is not None:
@@ -122,7 +128,7 @@ class Trial:
         named = {name: {"file": name} for name in ("nginx.conf", *(configs or {}))}
         document = {
             "version": "3.8",
-            "services": {**services, EDGE: _edge(self.image)},
+            "services": {**_stretched(services, self._stretch), EDGE: _edge(self.image)},
             "networks": {"front": {}},
             "configs": named,
         }
@@ -187,6 +193,16 @@ def _edge(image: str) -> Service:
         "stop_grace_period": "1s",
         "deploy": {"endpoint_mode": "dnsrr", "restart_policy": {"delay": "200ms"}},
     }
+
+
+def _stretched(value: Any, factor: int) -> Any:
+    """`value` with every duration in it, such as `2s`, so many times as long."""
+    if isinstance(value, Mapping):
+        return {key: _stretched(part, factor) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_stretched(part, factor) for part in value]
+    found = re.fullmatch(r"([0-9.]+)(ms|s)", value) if isinstance(value, str) else None
+    return f"{float(found[1]) * factor:g}{found[2]}" if found else value
 
 
 def _version(service: Service) -> str:
