@@ -14,7 +14,7 @@ down: python ## Take away what `make up` made, and nothing else
 	@python3 -m scripts.down
 
 test: python ## Run every test, those on a real Swarm included, with coverage
-	@python3 -m scripts.provision_tests $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --reruns 1 --max-suite-reruns 10 --rerun-show-tracebacks --cov --cov-report=term $(TESTS)
+	@python3 -m scripts.provision_tests $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --reruns 2 --reruns-delay 3 --max-suite-reruns 15 --rerun-show-tracebacks --cov --cov-report=term $(TESTS)
 	@test -n "$(TESTS)" || python3 -m scripts.coverage_floor
 
 machines: python ## Play 10,000 runs of the state machines on the simulator, or PRODBREAKER_MACHINE_RUNS of them

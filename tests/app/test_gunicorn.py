@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -87,7 +86,7 @@ def under_load(gunicorn: Gunicorn, method: str, path: str, *, end: signal.Signal
     crew = [threading.Thread(target=go, args=(number,)) for number in range(4)]
     for member in crew:
         member.start()
-    time.sleep(1.0)
+    assert wait_until(lambda: len(answers) > 30, seconds=60)
     if end == signal.SIGKILL:
         gunicorn.kill()
     else:

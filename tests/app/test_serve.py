@@ -72,6 +72,7 @@ def test_a_replica_that_is_told_to_end_says_so_at_once_and_loses_nothing_that_wa
     assert wait_until(lambda: replica.ask("GET", "/readyz")[0] == 503, seconds=10)
     assert replica.ask("GET", "/readyz")[1]["status"] == "draining"
     time.sleep(1.0)  # what a balancer takes to notice, generously; it sends on meanwhile
+    assert wait_until(lambda: sum(sent > told for member in crew for _, sent, _ in member.answers) > 20, seconds=END)
     ending.set()
     for member in crew:
         member.join()
@@ -80,7 +81,6 @@ def test_a_replica_that_is_told_to_end_says_so_at_once_and_loses_nothing_that_wa
     assert replica.process.wait(timeout=END) == 0
     answers = [answer for member in crew for answer in member.answers]
     assert {status for _, _, status in answers} == {200, 201}
-    assert len([sent for _, sent, _ in answers if sent > told]) > 20
     assert all(member.closed > 3 for member in crew)
     with psycopg.connect(postgres.url) as connection:
         kept = {row[0] for row in connection.execute("SELECT username FROM users")}

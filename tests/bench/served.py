@@ -127,10 +127,10 @@ def is_missing(*programs: str) -> str:
     return " and ".join(program for program in programs if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None)
 
 
-def seconds_per_thousand(address: str, *, connections: int, seconds: int) -> float:
+def seconds_per_thousand(address: str, *, connections: int, seconds: float) -> float:
     """What a thousand requests take while so many connections ask without a pause. Raises CommandFailedError on any failure."""
     done = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-H", f"X-Rate-Limit-Exemption: {KEY}", address],
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-H", f"X-Rate-Limit-Exemption: {KEY}", address],
         check=False, capture_output=True, text=True, timeout=seconds + 30,
     )  # fmt: skip
     found = _REQUESTS.search(done.stdout)
