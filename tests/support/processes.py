@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 
 def is_alive(pid: int) -> bool:
@@ -49,10 +50,34 @@ def send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def stolen_seconds(path: Path = Path("/proc/stat")) -> float:
-    """What a hypervisor has kept from all processors together since the start (proc_stat(5), steal); 0 where none tells."""
-    fields = path.read_text().partition("\n")[0].split() if path.exists() else []
-    return int(fields[8]) / os.sysconf("SC_CLK_TCK") if len(fields) > 8 else 0.0
+def stolen_seconds() -> float:
+    """What a hypervisor has kept from all processors together since the host's start; 0 where none tells."""
+    return processor_seconds().stolen
+
+
+class ProcessorSeconds(NamedTuple):
+    """Of all processors together, since the host's start (proc_stat(5))."""
+
+    used: float
+    stolen: float
+
+
+def processor_seconds(path: Path = Path("/proc/stat")) -> ProcessorSeconds:
+    fields = path.read_text().partition("\n")[0].split()[1:9] if path.exists() else []
+    if len(fields) < 8:
+        return ProcessorSeconds(0.0, 0.0)
+    user, nice, system, _, _, irq, softirq, steal = (int(field) / os.sysconf("SC_CLK_TCK") for field in fields)
+    return ProcessorSeconds(user + nice + system + irq + softirq, steal)
+
+
+_AT_FIRST = processor_seconds()
+
+
+def stolen_share() -> float:
+    """Of the processor time that this host wanted since the tests began, what a hypervisor kept from it."""
+    now = processor_seconds()
+    used, stolen = now.used - _AT_FIRST.used, now.stolen - _AT_FIRST.stolen
+    return stolen / (used + stolen) if used + stolen else 0.0
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float, pause: float = 0.02, hold: float = 0.0) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import processes
-from tests.support.processes import stolen_seconds, wait_until
+from tests.support.processes import ProcessorSeconds, processor_seconds, stolen_share, wait_until
 
 
 def test_what_does_not_come_true_is_given_up_at_the_deadline() -> None:
@@ -25,10 +25,16 @@ def test_time_that_was_kept_from_the_host_does_not_count(monkeypatch: pytest.Mon
 
 
 def test_what_the_hypervisor_kept_is_read_in_seconds(tmp_path: Path) -> None:
-    stat = tmp_path / "stat"
-    assert stolen_seconds(stat) == 0
-    stat.write_text(f"cpu  1 2 3 4 5 6 7 {8 * os.sysconf('SC_CLK_TCK')} 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n")
-    assert stolen_seconds(stat) == 8
+    stat, tick = tmp_path / "stat", os.sysconf("SC_CLK_TCK")
+    assert processor_seconds(stat) == (0, 0)
+    stat.write_text(f"cpu  {tick} {2 * tick} {3 * tick} 9 9 0 {tick} {8 * tick} 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n")
+    assert processor_seconds(stat) == (7, 8)
+
+
+def test_a_host_that_got_half_of_what_it_wanted_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_AT_FIRST", ProcessorSeconds(100, 100))
+    monkeypatch.setattr(processes, "processor_seconds", lambda: ProcessorSeconds(104, 104))
+    assert stolen_share() == 0.5
 
 
 def test_what_breaks_during_the_hold_has_to_hold_anew() -> None:
