@@ -10,6 +10,7 @@ from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 
 PATIENCE_SECONDS = 5.0
+RATE = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,11 @@ class Reply:
 
 
 class Load:
-    """Asks `address` for each of `hosts` (as the Host header) `rate` times a second, between `start` and `stop`.
+    """Asks `address` for each of `hosts` (as the Host header) RATE times a second, between `start` and `stop`.
 
     The next request does not wait for the last one's answer: a server that stalls is not spared. What fails is counted in
-    `counts` as a metric, `failed_requests_total` by host.
+    `counts` as a metric, `failed_requests_total` by host. `stretch` is for a host that stands still now and then: clients
+    ask so many times as rarely, and as patiently.
     """
 
     def __init__(
@@ -36,10 +38,10 @@ class Load:
         port: int,
         hosts: Sequence[str],
         *,
-        rate: float = 50.0,
+        stretch: int = 1,
         counts: MutableMapping[str, float] | None = None,
     ) -> None:
-        self._address, self._port, self._hosts, self._rate = address, port, hosts, rate
+        self._address, self._port, self._hosts, self._stretch = address, port, hosts, stretch
         self._counts = {} if counts is None else counts
         self._counts.update({_metric(host): 0.0 for host in hosts})
         self.replies: dict[str, list[Reply]] = defaultdict(list)
@@ -52,7 +54,7 @@ class Load:
     def stop(self) -> None:
         """End after the answers that are still to come."""
         self._stop.set()
-        self._thread.join(3 * PATIENCE_SECONDS)
+        self._thread.join(3 * PATIENCE_SECONDS * self._stretch)
 
     def since(self, host: str, moment: float) -> list[Reply]:
         """What was asked at `moment` (monotonic) or later, in the order of the answers."""
@@ -70,7 +72,7 @@ class Load:
         async with asyncio.TaskGroup() as group:
             while not self._stop.is_set():
                 for place, host in enumerate(self._hosts):  # side by side, not all at once
-                    due = begin + (number + place / len(self._hosts)) / self._rate
+                    due = begin + (number + place / len(self._hosts)) / RATE * self._stretch
                     await asyncio.sleep(max(0.0, due - time.monotonic()))
                     group.create_task(self._ask(host))
                 number += 1
@@ -78,7 +80,7 @@ class Load:
     async def _ask(self, host: str) -> None:
         at, status, text = time.monotonic(), 0, ""
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(PATIENCE_SECONDS * self._stretch):
                 status, text = await self._answer(host)
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
             text = f"{type(error).__name__} {error}"

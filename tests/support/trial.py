@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
@@ -69,7 +68,8 @@ class Trial:
     ) -> None:
         """`environment` is the controller's, beside what it needs here; `counts` takes metrics of failed requests.
 
-        `stretch` multiplies every duration of a manifest, for a host that stands still now and then.
+        `stretch` multiplies every duration of a manifest and the patience of clients, who ask as much more rarely, for a host
+        that stands still now and then.
         """
         self.engine, self.folder, self._counts, self._stretch = engine, folder, counts, stretch
         self.proven_seconds = PROVEN_SECONDS * stretch
@@ -83,12 +83,12 @@ class Trial:
 
     def open(self, services: Mapping[str, Service], *, configs: Mapping[str, str] | None = None) -> None:
         """Deploy, wait until clients get the first pages, and let them ask on."""
-        shutil.copy(ROOT / "tests/support/trial_nginx.conf", self.manifests / "nginx.conf")
+        (self.manifests / "nginx.conf").write_text(_nginx(self._stretch))
         self.proxy.start()
         self.declare(services, configs=configs)
         self.controller.start()
         self.wait(lambda: self.sight().is_complete(EDGE, *services), "the first deployment")
-        self.load = Load(self.engine.address, PORT, list(services), counts=self._counts)
+        self.load = Load(self.engine.address, PORT, list(services), counts=self._counts, stretch=self._stretch)
         self.load.start()
         self.wait(lambda: all(self.pages(name) == {_version(services[name])} for name in services), "the first pages")
         time.sleep(self.proven_seconds)
@@ -193,6 +193,13 @@ def _edge(image: str) -> Service:
         "stop_grace_period": "1s",
         "deploy": {"endpoint_mode": "dnsrr", "restart_policy": {"delay": "200ms"}},
     }
+
+
+def _nginx(stretch: int) -> str:
+    def longer(found: re.Match[str]) -> str:
+        return f"_timeout {int(found[1]) * stretch}{found[2]};"
+
+    return re.sub(r"_timeout (\d+)(ms|s);", longer, (ROOT / "tests/support/trial_nginx.conf").read_text())
 
 
 def _stretched(value: Any, factor: int) -> Any:
