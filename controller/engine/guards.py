@@ -77,10 +77,11 @@ class Guards:
         return self._brake
 
     def look(self, sight: Callable[[], Sight]) -> bool:
-        """Let the brake see the Swarm, every LOOK_SECONDS at most; returns whether it came on or went off."""
+        """Let the brake see the Swarm, every LOOK_SECONDS at most; returns whether it came on or went off, or was unknown."""
         now = self._clock.monotonic()
         if now - self._looked < LOOK_SECONDS:
             return False
+        is_first = self._looked == float("-inf")
         self._looked, before = now, self._brake
         self._brake = after = step(before, sight())
         if after.is_on and after.holding != before.holding:
@@ -89,7 +90,7 @@ class Guards:
             seconds = round(now - before.since, 1) if before.since is not None else 0.0
             log.info("brake off", extra={"fields": {"seconds": seconds, "worn_out": after.is_worn_out, "was": before.reason()}})
         self._recorder.brake(on=after.is_on)
-        return after.is_on is not before.is_on
+        return is_first or after.is_on is not before.is_on
 
     # Before and after a write
 

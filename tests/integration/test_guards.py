@@ -11,6 +11,7 @@ import pytest
 
 from controller.core.state import STATE_NAME
 from controller.engine.pausing import set_paused
+from controller.model.incident import FaultKind, IncidentState
 from controller.model.plan import ObjectKind
 from controller.model.policy import BudgetPolicy, ServicePolicy
 from controller.model.spec import DesiredStack, Json
@@ -132,6 +133,17 @@ async def test_after_a_node_was_lost_nothing_is_put_right_until_the_swarm_has_ca
         await asyncio.sleep(10)
         assert rig.writes == [UPDATE]
         assert rig.status("shop_web").sync is Sync.SYNCED
+
+
+async def test_a_brake_that_a_controller_did_not_live_to_let_go_is_told_to_be_off_by_the_next_one() -> None:
+    async with Rig(shop(), sim=Simulator(nodes=2)) as rig:
+        await rig.settle()
+        rig.sim.fail_node("node2", noticed_after=0)
+        await asyncio.sleep(10)
+        assert [item.state for item in rig.journal.known.values() if item.kind is FaultKind.BRAKE] == [IncidentState.OPEN]
+    async with Rig(shop(), sim=rig.sim, journal=rig.journal) as later:
+        await later.settle()
+        assert [item.state for item in rig.journal.known.values() if item.kind is FaultKind.BRAKE] == [IncidentState.RECOVERED]
 
 
 async def test_a_stack_that_is_removed_by_hand_comes_back_at_once() -> None:
