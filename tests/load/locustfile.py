@@ -36,7 +36,7 @@ _DRAW = random.Random()  # noqa: S311 - nobody gains by foreseeing who is visite
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]  # of locust
 def learn(environment: Environment, **_: Any) -> None:
-    """Find the URLs to follow. Raises NotLoopbackError, and RuntimeError if there are none: `python -m app seed` makes some."""
+    """Find the URLs to follow. Raises NotLoopbackError, and RuntimeError without any: `python -m app seed` makes some."""
     host = on_loopback(environment.host or "")
     KNOWN[:] = _known(host)
     if not KNOWN:
@@ -49,8 +49,10 @@ def _known(host: str) -> list[Known]:
     found = []
     for page in range(1, _PAGES + 1):
         answer = asking.get(f"/urls?per_page={_PER_PAGE}&page={page}", headers=_headers())
-        rows = answer.json() if answer.status_code == 200 else []
-        found += [Known(row["id"], row["user_id"], row["short_code"], row["original_url"]) for row in rows if row["is_active"]]
+        if answer.status_code != 200:
+            raise RuntimeError(f"{host}/urls answers {answer.status_code or 'nothing'}, so there is nothing to follow")
+        rows = (row for row in answer.json() if row["is_active"])
+        found += [Known(row["id"], row["user_id"], row["short_code"], row["original_url"]) for row in rows]
     return [url for url in found if url.target not in (_NEW_TARGET, _CHANGED_TARGET)]
 
 
