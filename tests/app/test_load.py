@@ -61,10 +61,11 @@ def test_the_load_counts_what_the_service_did_and_says_that_all_thresholds_hold(
 def test_a_threshold_that_is_missed_is_told_and_fails_the_run(
     make_replica: Callable[..., Replica], postgres: PostgresServer, redis_server: RedisServer
 ) -> None:
+    replica = make_replica(APP_STATEMENT_SECONDS="30", APP_POOL_WAIT_SECONDS="30")
+    assert "has no active URLs" in load(replica, "--users", "1", "--seconds", "1").stderr
     connection = connect(postgres.url, statement_seconds=30, name="test")
     seed(connection)
     connection.close()
-    replica = make_replica(APP_STATEMENT_SECONDS="30", APP_POOL_WAIT_SECONDS="30")
     redis_server.kill()
     postgres.stop()
     missing = load(replica, "--users", "1", "--seconds", "1")

@@ -268,7 +268,7 @@ def test_a_click_that_redis_took_without_saying_so_counts_once(stage: Stage, red
 
 def test_without_a_database_the_service_counts_visitors_and_says_what_is_missing(redis_server: RedisServer) -> None:
     client = create_app({"REDIS_URL": redis_server.url}).test_client()
-    assert wait_until(lambda: client.get("/").get_json()["stored"], seconds=BOUNDED)
+    assert client.get("/").get_json()["stored"] is True
     assert client.get("/readyz").status_code == 200
     assert_unavailable(client.get("/users"))
 
@@ -297,7 +297,8 @@ def test_under_load_a_restart_of_postgresql_costs_unavailable_answers_only_and_n
     postgres.kill()
     time.sleep(0.3)
     postgres.start()
-    is_over = wait_until(lambda: {status for at, status in answers if at > time.monotonic() - 1} == {201}, seconds=BOUNDED)
+    # 1.5 s, and one without any failure; what the hypervisor keeps does not count.
+    is_over = wait_until(lambda: {status for at, status in answers if at > time.monotonic() - 1} == {201}, seconds=2.5)
     ending.set()
     for writer in writers:
         writer.join()

@@ -40,7 +40,8 @@ NEVER_SURE = {**CHECK, "interval": "1h"}  # neither sound nor unsound: the task 
 # takes up to two seconds to decide and, on a busy host, several to start.
 EARLY = {"update": {"monitor": "1s", "delay": "15s"}}  # the first one fails while Swarm's updater waits before the second one
 LATE = {"update": {"monitor": "1s", "delay": "12s"}, "healthcheck": CHECK}  # it fails when the update is completed
-HASTY = {"rollback": {"deadline": "12s", "min_healthy": f"{PROVEN_SECONDS:g}s"}}
+HASTY_SECONDS = 12
+HASTY = {"rollback": {"deadline": f"{HASTY_SECONDS}s", "min_healthy": f"{PROVEN_SECONDS:g}s"}}
 SHARED = "shared.conf"
 SHARES = {"configs": [{"source": SHARED, "target": "/behaviour"}]}
 MOUNTED = "mounted"  # a file on the node, whose content is no business of the Swarm's
@@ -54,7 +55,7 @@ NOBODY = "127.0.0.1:5000/trial/nobody:1"
 class Case:
     """A service as it is when it is well, what an edit changes that breaks it, and what is to be said about that."""
 
-    why: str
+    why: str  # {deadline} stands for that of HASTY
     well: Mapping[str, Any] = field(default_factory=dict)  # as `Trial.page` takes it
     bad: Mapping[str, Any] = field(default_factory=dict)
     writes: int = 2  # of the service: the edit and the way back
@@ -79,8 +80,12 @@ COURSES: Mapping[str, Mapping[str, Case]] = {
         "b-unhealthy": Case("its update is paused", {"healthcheck": CHECK}, {"FAULT": "unhealthy"}),
         "c-unhealthy": Case("of its tasks failed: task", LATE, {"FAULT": "late-unhealthy", "AFTER": "36s"}),
         "c-crash": Case("failed: task: non-zero exit (4)", EARLY, {"FAULT": "late-crash", "AFTER": "7s"}),
-        "e-pending": Case("no progress for ", {"update": {"order": "stop-first"}, "x-prodbreaker": HASTY}, {"share": 0.45}),
-        "e-starting": Case("no progress for ", {"x-prodbreaker": HASTY}, {"FAULT": "unhealthy", "healthcheck": NEVER_SURE}),
+        "e-pending": Case(
+            "no progress for {deadline} s: task", {"update": {"order": "stop-first"}, "x-prodbreaker": HASTY}, {"share": 0.45}
+        ),
+        "e-starting": Case(
+            "no progress for {deadline} s: task", {"x-prodbreaker": HASTY}, {"FAULT": "unhealthy", "healthcheck": NEVER_SURE}
+        ),
         "f-errors": Case("condition 1 holds", {"x-prodbreaker": MEASURED}, {"FAULT": "errors"}, is_answered=False),
     },
 }
@@ -239,7 +244,7 @@ def test_after_a_bad_update_the_old_version_serves_again(
 @each_service
 def test_a_bad_revision_says_what_was_bad_about_it(course: Course, name: str, number: int) -> None:
     revision = course.rounds[number].revisions[name][-1]
-    assert course.cases[name].why in revision["why"]
+    assert course.cases[name].why.format(deadline=HASTY_SECONDS * course.stretch) in revision["why"]
     assert (revision["target"], revision.get("back") == "true") == ("1", course.cases[name].is_back)
 
 
